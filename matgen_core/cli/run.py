@@ -1,0 +1,117 @@
+"""``matgen run``."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matgen_core.cli import options
+from matgen_core.cli.render import print_json, print_table, progress_bar, stderr
+
+if TYPE_CHECKING:
+    from matgen_core.pipeline import Report
+
+
+def run(
+    generator: Annotated[
+        str | None,
+        typer.Option("--generator", "-g", help="Trained weights (or their folder) to sample."),
+    ] = None,
+    validators: Annotated[
+        str | None, typer.Option(help="Validators that must pass, e.g. charge,eneg.")
+    ] = None,
+    num: Annotated[
+        int | None, typer.Option("--num", "-n", help="Samples to generate.  [default: 10000]")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .csv, .jsonl or .parquet file.  [default: matgen-DATE-TIME.csv]",
+        ),
+    ] = None,
+    require: Annotated[
+        str | None, typer.Option(help="Elements every candidate must have, e.g. Li,O.")
+    ] = None,
+    exclude: Annotated[
+        str | None, typer.Option(help="Elements no candidate may have, e.g. Pb.")
+    ] = None,
+    keep_rejected: Annotated[
+        bool | None,
+        typer.Option("--keep-rejected", help="Keep rows that are invalid, known or unwanted."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same file.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples in memory at once.")] = None,
+    device: options.Device = None,
+    assignments: options.Set = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A run.toml; what is given here overrides it."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Generate compositions, keep the valid and unknown ones, and write them to a table."""
+    from matgen_core.config import parse_assignments, read_toml
+    from matgen_core.pipeline import Pipeline
+    from matgen_core.registry import discover
+    from matgen_core.weights import write_atomically
+
+    given: dict[str, Any] = {
+        "generator": generator,
+        "validators": options.names(validators),
+        "num": num,
+        "seed": seed,
+        "batch_size": batch_size,
+        "device": device,
+        "keep_rejected": keep_rejected,
+        "require": options.names(require),
+        "exclude": options.names(exclude),
+    }
+    settings = read_toml(config) if config else {}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    for component, values in parse_assignments(assignments or []).items():
+        settings.setdefault("options", {}).setdefault(component, {}).update(values)
+
+    path = output or Path(f"matgen-{datetime.now():%Y%m%d-%H%M%S}.csv")
+    pipeline = Pipeline(discover(), **settings)
+    with progress_bar("generating", pipeline.config.num) as advance:
+        report = pipeline.run(path, advance)
+    write_atomically(
+        path.with_name(f"{path.name}.report.json"), json.dumps(report.to_dict(), indent=2).encode()
+    )
+    write_atomically(path.with_name(f"{path.name}.run.toml"), pipeline.config.to_toml().encode())
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print_report(report, path)
+    if not report.finished:
+        stderr.print(
+            f"matgen: interrupted after {report.generated:,} of {pipeline.config.num:,} samples; "
+            f"{path} holds the {report.rows_written:,} rows finished by then",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(130)
+
+
+def _print_report(report: Report, path: Path) -> None:
+    spent = sum(report.seconds.values())
+    counts = [
+        ("generated", report.generated),
+        ("decodable", report.decodable),
+        ("unique", report.unique),
+        ("novel", report.novel),
+        *((f"passed {name}", n) for name, n in report.passed.items()),
+        ("passed all", report.valid) if len(report.passed) > 1 else ("", None),
+        ("candidates", report.candidates),
+    ]
+    rows = [(name, n, n / max(report.generated, 1)) for name, n in counts if n is not None]
+    title = f"{report.config.generator}, seed {report.config.seed}"
+    print_table(title, ("", "samples", "of all"), rows)
+    print(f"{report.generated / spent if spent else 0:,.0f} samples/s; candidates are unique,")
+    print(f"valid, novel: {report.rows_written:,} rows in {path}")

@@ -1,0 +1,46 @@
+"""``matgen train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matgen_core.cli import options
+
+
+def train(
+    component: Annotated[str, typer.Argument(help="What to train, e.g. wgan.")],
+    data: Annotated[str, typer.Option(help="Data source: oqmd, mp, icsd or csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for weights, card, metrics and checkpoint.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Named recipe; see `matgen plugins show COMPONENT`.")
+    ] = None,
+    screen: Annotated[
+        str | None, typer.Option(help="Train only on what these validators pass.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the weights will be called.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder.")] = False,
+    device: options.Device = None,
+    assignments: options.Set = None,
+) -> None:
+    """Train a network; stop it at any time and go on with --resume."""
+    from matgen_core.config import parse_assignments
+    from matgen_core.registry import discover
+    from matgen_core.training import start
+
+    start(
+        discover(),
+        component,
+        preset=preset,
+        data=data,
+        out=out,
+        name=name,
+        screen=options.names(screen) or [],
+        options=parse_assignments(assignments or []),
+        device=device or "auto",
+        seed=seed,
+        resume=resume,
+    )

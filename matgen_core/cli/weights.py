@@ -1,0 +1,48 @@
+"""``matgen weights``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from matgen_core.cli import options
+from matgen_core.cli.render import print_json, print_table
+from matgen_core.registry import discover
+
+app = typer.Typer(help="See which trained weights there are.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: options.Json = False) -> None:
+    """All installed weights with their measured quality."""
+    registry = discover()
+    cards = [registry.weights(entry.item.name).card for entry in registry.entries("weights")]
+    if as_json:
+        print_json([card.model_dump() for card in cards])
+        return
+    shown = ("decodable", "valid", "unique", "novel", "yield")
+    rows = [
+        (c.name, c.component, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
+        for c in cards
+    ]
+    print_table(
+        "weights (shares of raw samples)",
+        ("name", "component", "trained on", "compounds", *shown),
+        rows,
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of weights, or a folder that holds some.")],
+    as_json: options.Json = False,
+) -> None:
+    """The card: data, recipe, hardware, measured quality, checksums; the files are verified."""
+    weights = discover().weights(name)
+    for file in weights.card.sha256:
+        weights.verified(file)
+    if as_json:
+        print_json(weights.card.model_dump())
+    else:
+        print((weights.path / weights.CARD).read_text(encoding="utf-8"), end="")

@@ -1,0 +1,75 @@
+"""`RunConfig`: what a run does. TOML, the command line and the library fill the same object."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from matgen_core.elements import ATOMIC_NUMBER
+from matgen_core.errors import DataError, InvalidOption, UnknownName
+from matgen_core.interfaces import Options
+
+
+class RunConfig(Options):
+    """Settings of one run."""
+
+    generator: str = Field(description="Name of trained weights, or of a generator without any.")
+    validators: list[str] = Field([], description="Names of validators, all of which must pass.")
+    num: int = Field(10_000, ge=1, description="Samples to generate.")
+    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    batch_size: int = Field(8192, ge=1, description="Samples in memory at once.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    keep_rejected: bool = Field(False, description="Keep what validators or novelty reject.")
+    require: list[str] = Field([], description="Elements that every candidate must have.")
+    exclude: list[str] = Field([], description="Elements that no candidate may have.")
+    options: dict[str, dict[str, Any]] = Field({}, description="Options by component name.")
+
+    @field_validator("require", "exclude")
+    @classmethod
+    def _are_elements(cls, symbols: list[str]) -> list[str]:
+        for symbol in symbols:
+            if symbol not in ATOMIC_NUMBER:
+                raise ValueError(str(UnknownName.of("element", symbol, ATOMIC_NUMBER)))
+        return symbols
+
+    def to_toml(self) -> str:
+        """The settings as a ``run.toml`` that repeats the run."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings in a TOML file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Options from ``component.option=value``; a value is TOML where it can be, else a string.
+
+    Raises:
+        InvalidOption: an assignment of another form.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        component, dot, option = target.strip().rpartition(".")
+        if not (equals and dot and component and option):
+            raise InvalidOption(f"--set {assignment!r}: write component.option=value")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        options.setdefault(component, {})[option] = value
+    return options

@@ -1,0 +1,80 @@
+"""Checkpoints of a training: one safetensors file, written atomically, read without unpickling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from matgen_core.errors import WeightsError
+from matgen_core.weights import write_atomically
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+FILE = "checkpoint.safetensors"
+
+
+def write(
+    directory: Path,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    generator: torch.Generator,
+    progress: Mapping[str, Any],
+) -> None:
+    """Save everything that decides how the training goes on.
+
+    Args:
+        directory: made if need be.
+        modules: networks by name.
+        optimizers: by name; their per-parameter tensors are saved, not their settings.
+        generator: source of the training's random numbers.
+        progress: anything JSON can hold.
+    """
+    tensors: dict[str, Tensor] = {"generator": generator.get_state()}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{key}": value for key, value in state.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_atomically(directory / FILE, save(contiguous, {"progress": json.dumps(progress)}))
+
+
+def read(
+    directory: Path,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    generator: torch.Generator,
+) -> dict[str, Any]:
+    """Restore what `write` saved; returns its `progress`.
+
+    Raises:
+        WeightsError: the file is damaged or belongs to another network.
+    """
+    path = directory / FILE
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            progress: dict[str, Any] = json.loads((file.metadata() or {})["progress"])
+        for name, module in modules.items():
+            module.load_state_dict(_under(tensors, name))
+        for name, optimizer in optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(tensors, name).items():
+                index, _, field = key.partition("/")
+                state.setdefault(int(index), {})[field] = value
+            settings = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": settings})
+        generator.set_state(tensors["generator"])
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"cannot go on from {path}: {error}") from error
+    return progress
+
+
+def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

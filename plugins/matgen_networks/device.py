@@ -1,0 +1,36 @@
+"""Which device a network runs on."""
+
+from __future__ import annotations
+
+import torch
+from matgen_core.errors import InvalidOption
+
+
+def resolve(name: str) -> torch.device:
+    """The device called ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InvalidOption: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return torch.device("cpu")
+    if kind != "cuda" or (index and not index.isdigit()):
+        raise InvalidOption(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
+    if int(index or 0) >= torch.cuda.device_count():
+        raise InvalidOption(
+            f"device {name!r} is not there: torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} CUDA devices; use --device cpu"
+        )
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The hardware's name, for cards and reports."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    import platform
+
+    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"

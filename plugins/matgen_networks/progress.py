@@ -1,0 +1,51 @@
+"""The progress bar of a training, with ETA and the last evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Report:
+    """What the training loop tells the user."""
+
+    def __init__(self, progress: Progress, name: str, total: int, done: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(name, total=total, completed=done)
+
+    def advance(self) -> None:
+        """One step is done."""
+        self._progress.advance(self._task)
+
+    def note(self, measured: Mapping[str, float]) -> None:
+        """Print an evaluation above the bar (the only output where there is no terminal)."""
+        shown = "  ".join(
+            f"{key} {value:.1%}" if 0 <= value <= 1 else f"{key} {value:,.6g}"
+            for key, value in measured.items()
+        )
+        self._progress.console.print(shown, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def training_progress(name: str, total: int, done: int) -> Iterator[Report]:
+    """A bar of `total` steps on stderr, of which `done` are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield Report(progress, name, total, done)

@@ -1,0 +1,58 @@
+"""Sampling from trained WGAN weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from matgen_core.errors import WeightsError
+from matgen_core.interfaces import Generator
+from matgen_core.weights import WeightsDir
+from matgen_networks import device as devices
+from matgen_networks.layers import Upsampler
+from matgen_wgan import Network, WganOptions, model
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+
+class Wgan(Generator):
+    """The generator half of a trained WGAN."""
+
+    options: WganOptions
+
+    def __init__(
+        self, options: WganOptions, weights: WeightsDir | None = None, device: str = "auto"
+    ) -> None:
+        super().__init__(options, weights, device)
+        if weights is None or weights.card.encoder is None:
+            raise WeightsError("wgan needs the weights of a generator")
+        self.encoder = weights.card.encoder
+        self.torch_device = devices.resolve(device)
+        self.latent = Network(**weights.card.model["network"]).latent
+        self.network = model.generator(
+            Network(**weights.card.model["network"]), tuple(weights.card.model["grid"])
+        )
+        tensors = load_file(weights.verified(WeightsDir.TENSORS))
+        try:
+            self.network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        except RuntimeError as error:
+            raise WeightsError(f"{weights.path}: {str(error).splitlines()[-1].strip()}") from error
+        self.network.eval().to(self.torch_device, memory_format=torch.channels_last)
+
+    def sample(self, n: int, seed: int) -> NDArray[Any]:
+        """float32 [n, 85, 8] in (0, 1)."""
+        return sample(self.network, self.latent, n, seed, self.options.batch_size)
+
+
+@torch.inference_mode()
+def sample(network: Upsampler, latent: int, n: int, seed: int, batch_size: int) -> NDArray[Any]:
+    """Draw `n` grids, float32 [n, rows, columns].
+
+    Latent vectors come from the CPU, so that a seed means the same samples on every device.
+    """
+    random = torch.Generator().manual_seed(seed)
+    device = next(network.parameters()).device
+    z = torch.randn(n, latent, generator=random)
+    grids = [network(part.to(device)).float().cpu().numpy() for part in z.split(batch_size)]
+    return np.concatenate(grids)

@@ -1,0 +1,218 @@
+"""Training a Wasserstein GAN, top to bottom.
+
+Arjovsky et al. (arXiv:1701.07875), Gulrajani et al. (arXiv:1704.00028); the paper's use of it:
+npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0.
+
+The directory written is usable from the first interval on: it holds the best generator so far,
+by its yield (new valid candidates per sample, see `matgen_core.metrics`), beside the checkpoint
+that training goes on from.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from matgen_core.errors import InvalidOption
+from matgen_core.training import Job
+from matgen_core.weights import WeightsDir, write_atomically
+from matgen_networks import checkpoint, device as devices
+from matgen_networks.layers import Upsampler
+from matgen_networks.progress import training_progress
+from matgen_wgan import WganRecipe, model
+from matgen_wgan.generator import sample
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+METRICS = "metrics.jsonl"
+FINAL_SAMPLES = 100_000
+
+
+def train(recipe: WganRecipe, job: Job) -> None:
+    """Train, and leave a directory of weights in ``job.out``.
+
+    Raises:
+        InvalidOption: the device is not there, or ``job.out`` holds another training.
+        WeightsError: its checkpoint is damaged.
+    """
+    device = devices.resolve(job.device)
+    cuda = device.type == "cuda"
+    random = torch.Generator(device).manual_seed(job.seed)
+    torch.manual_seed(job.seed)  # initial weights
+
+    grids = torch.from_numpy(job.training_grids()).to(device)  # uint8: a cell a byte
+    grid = (grids.shape[1], grids.shape[2])
+    generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
+    critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
+    shipped = copy.deepcopy(generator)  # the running average, or a copy of the last generator
+
+    adam: dict[str, Any] = {"betas": recipe.betas, "fused": True}
+    generator_adam = torch.optim.Adam(generator.parameters(), recipe.lr_generator, **adam)
+    critic_adam = torch.optim.Adam(critic.parameters(), recipe.lr_critic, **adam)
+    modules = {"generator": generator, "critic": critic, "shipped": shipped}
+    optimizers = {"generator_adam": generator_adam, "critic_adam": critic_adam}
+
+    batch = recipe.batch_size
+    total = max(1, math.ceil(recipe.epochs * len(grids) / (batch * recipe.critic_steps)))
+    identity = {"recipe": recipe.model_dump(exclude={"epochs"}), "seed": job.seed,
+                "data": job.data.model_dump(exclude={"attribution"})}  # fmt: skip
+    progress = {"identity": identity, "step": 0, "best": -1.0, "seconds": 0.0}
+    if (job.out / checkpoint.FILE).exists():
+        progress = _resume(job, modules, optimizers, random, identity)
+    job.out.mkdir(parents=True, exist_ok=True)
+    _forget_after(job.out / METRICS, progress["step"])
+
+    def autocast() -> AbstractContextManager[Any]:
+        return torch.autocast(device.type, torch.bfloat16, enabled=cuda)
+
+    def critic_loss(real: Tensor, z: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+        with autocast():
+            with torch.no_grad():
+                fake = generator(z)
+            scores = critic(torch.cat([real, fake])).float()
+            wasserstein = scores[:batch].mean() - scores[batch:].mean()
+            if recipe.loss == "weight-clipping":
+                return -wasserstein, wasserstein
+            gradient = critic.input_gradient(real + mix * (fake - real)).float()
+        norm = gradient.flatten(1).norm(dim=1)
+        return recipe.penalty * ((norm - 1) ** 2).mean() - wasserstein, wasserstein
+
+    def generator_loss(z: Tensor) -> Tensor:
+        with autocast():
+            return -critic(generator(z)).float().mean()
+
+    # The penalty needs no double backward (see Downsampler.input_gradient), so both losses
+    # compile whole. On a CPU compilation gained nothing.
+    if cuda:
+        critic_loss, generator_loss = torch.compile(critic_loss), torch.compile(generator_loss)
+
+    done = progress["step"]
+
+    def latent() -> Tensor:
+        return torch.randn(batch, recipe.network.latent, generator=random, device=device)
+
+    def step() -> tuple[Tensor, Tensor]:
+        """`critic_steps` critic updates and one of the generator; its loss, the estimate."""
+        for _ in range(recipe.critic_steps):
+            rows = torch.randint(len(grids), (batch,), generator=random, device=device)
+            mix = torch.rand(batch, 1, 1, generator=random, device=device)
+            critic_adam.zero_grad()
+            loss, wasserstein = critic_loss(grids[rows].float(), latent(), mix)
+            loss.backward()
+            critic_adam.step()
+            if recipe.loss == "weight-clipping":
+                with torch.no_grad():
+                    for parameter in critic.parameters():
+                        parameter.clamp_(-recipe.clip, recipe.clip)
+        critic.requires_grad_(False)
+        generator_adam.zero_grad()
+        loss = generator_loss(latent())
+        loss.backward()
+        generator_adam.step()
+        critic.requires_grad_(True)
+        nonlocal done
+        done += 1
+        # A young average is kept short, or it would remember the initial weights for long.
+        _average(shipped, generator, min(recipe.averaging, done / (done + 10)))
+        return loss.detach(), wasserstein.detach()
+
+    def draw(n: int, seed: int) -> NDArray[Any]:
+        shipped.eval()
+        return sample(shipped, recipe.network.latent, n, seed, 4096)
+
+    def write(measured: dict[str, float]) -> None:
+        recipe_done = recipe.model_dump(exclude={"network"})
+        job.write(
+            {key: _half(value).numpy() for key, value in shipped.state_dict().items()},
+            model={"network": recipe.network.model_dump(), "grid": list(grid)},
+            training={
+                **recipe_done,
+                "steps": progress["step"],
+                "samples_seen": progress["step"] * batch * recipe.critic_steps,
+                "hours": round(progress["seconds"] / 3600, 3),
+                "hardware": devices.describe(device),
+                "precision": "bfloat16" if cuda else "float32",
+                "torch": torch.__version__,
+            },
+            measured=measured,
+        )
+
+    with training_progress(job.name, total, progress["step"]) as report:
+        while progress["step"] < total:
+            started = time.perf_counter()
+            steps = min(recipe.interval, total - progress["step"])
+            sums = torch.zeros(2, device=device)
+            for _ in range(steps):
+                sums += torch.stack(step())
+                report.advance()
+            generator_mean, wasserstein_mean = (sums / steps).tolist()
+            measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
+            progress["step"] += steps
+            progress["seconds"] += time.perf_counter() - started
+            line = {
+                "step": progress["step"],
+                "samples_seen": progress["step"] * batch * recipe.critic_steps,
+                "seconds": round(progress["seconds"], 1),
+                "generator_loss": generator_mean,
+                "wasserstein": wasserstein_mean,
+                **measured,
+            }
+            with (job.out / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            if measured["yield"] > progress["best"]:
+                progress["best"] = measured["yield"]
+                write(measured)
+            checkpoint.write(job.out, modules, optimizers, random, progress)
+            report.note(line)
+
+    # The best generator was chosen by its yield among many evaluations; a fresh and larger draw
+    # from the weights as they are stored says what it is worth.
+    best = load_file(job.out / WeightsDir.TENSORS)
+    shipped.load_state_dict({key: value.float() for key, value in best.items()})
+    job.remeasure(job.judge(draw, FINAL_SAMPLES, seed=total))
+
+
+def _resume(
+    job: Job,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
+    random: torch.Generator,
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    if not job.resume:
+        raise InvalidOption(
+            f"{job.out} holds a training already: go on with --resume, or choose another --out"
+        )
+    progress = checkpoint.read(job.out, modules, optimizers, random)
+    if progress["identity"] != json.loads(json.dumps(identity)):
+        raise InvalidOption(
+            f"{job.out} was trained with another recipe, seed or data: resume with the same"
+        )
+    return progress
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop the metrics of steps that are about to be done again."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_atomically(path, "".join(whole).encode())
+
+
+@torch.no_grad()
+def _average(shipped: Upsampler, generator: Upsampler, decay: float) -> None:
+    """Move the shipped weights, and the statistics of their norms, towards the generator's."""
+    for mean, value in zip(shipped.state_dict().values(), generator.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return (tensor.half() if tensor.is_floating_point() else tensor).cpu()
