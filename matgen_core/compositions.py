@@ -158,7 +158,7 @@ class Compositions:
     @property
     def n_elements(self) -> NDArray[np.intp]:
         """Number of different elements per row, int [N]."""
-        return np.count_nonzero(self.numbers, axis=1)
+        return np.count_nonzero(self.numbers, axis=1).astype(np.intp, copy=False)
 
     def contains(self, symbols: Sequence[str]) -> NDArray[np.bool_]:
         """Which of the elements each row has, bool [N, len(symbols)].
@@ -167,7 +167,8 @@ class Compositions:
             UnknownName: for a symbol that is no element.
         """
         wanted = np.array([atomic_number(symbol) for symbol in symbols], np.uint8)
-        return (self.numbers[:, :, None] == wanted).any(axis=1)
+        found: NDArray[np.bool_] = (self.numbers[:, :, None] == wanted).any(axis=1)
+        return found
 
     def fingerprints(self) -> NDArray[np.uint64]:
         """A 64-bit hash of each row's (element, count) pairs, uint64 [N].
@@ -200,22 +201,25 @@ class Compositions:
         order = np.argsort(FORMULA_RANK[self.numbers], axis=1, kind="stable")
         numbers = np.take_along_axis(self.numbers, order, axis=1)
         counts = np.take_along_axis(self.counts, order, axis=1)
-        amounts = np.array(["", ""] + [str(n) for n in range(2, int(counts.max(initial=1)) + 1)], object)
+        amounts = np.array(
+            ["", ""] + [str(n) for n in range(2, int(counts.max(initial=1)) + 1)], object
+        )
         tokens = np.array(SYMBOLS, object)[numbers] + amounts[counts]
         formulas: list[str] = tokens.sum(axis=1).tolist() if len(self) else []
         return formulas
 
     def to_pymatgen(self) -> list[Composition]:
-        """pymatgen objects, one a row."""
+        """Pymatgen objects, one a row."""
         from pymatgen.core import Composition
 
-        return [Composition(formula) for formula in self.to_formulas()]
+        return [Composition(formula or {}) for formula in self.to_formulas()]
 
     def to_frame(self) -> pd.DataFrame:
         """A data frame with the columns ``formula`` and ``n_elements``."""
         import pandas as pd
 
-        return pd.DataFrame({"formula": self.to_formulas(), "n_elements": self.n_elements})
+        formulas = pd.Series(self.to_formulas(), dtype="str")  # also where there is no row
+        return pd.DataFrame({"formula": formulas, "n_elements": self.n_elements})
 
 
 def atomic_number(symbol: str) -> int:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 30
+"""More names than this are not listed in a message."""
+
 
 class MatgenError(Exception):
     """Base class: a mistake that the user can mend."""
@@ -28,6 +31,8 @@ class UnknownName(MatgenError):
         near = get_close_matches(name, names, n=1)
         if near:
             answer = f"did you mean {near[0]!r}?"
+        elif len(names) > MANY:
+            answer = "no name is like it"
         elif names:
             answer = f"known: {', '.join(names)}"
         else:

@@ -33,7 +33,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Component(ABC):
+class _Component(ABC):  # noqa: B024 (its children have abstract methods)
     def __init__(
         self, options: Options, weights: WeightsDir | None = None, device: str = "auto"
     ) -> None:

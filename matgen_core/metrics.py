@@ -43,7 +43,7 @@ def quality(
 
     def recovered(role: int) -> float:
         members = known.role == role
-        return float(np.count_nonzero(found & members)) / max(np.count_nonzero(members), 1)
+        return int(np.count_nonzero(found & members)) / max(int(np.count_nonzero(members)), 1)
 
     return {
         "samples": float(n),

@@ -177,10 +177,11 @@ class Pipeline:
             clock = [time.perf_counter()]
 
             samples = self.generator.sample(n, int(seed >> np.uint64(1)))
-            if samples.shape != (n, *self.encoder.shape):
+            shape = (n, *self.encoder.shape)
+            if not _is_array(samples, shape, "biuf"):
                 raise PluginError(
-                    f"generator {config.generator!r} gave samples of shape {samples.shape}, "
-                    f"not {(n, *self.encoder.shape)}"
+                    f"generator {config.generator!r} gave {_described(samples)}, "
+                    f"not an array of numbers {shape}"
                 )
             clock.append(time.perf_counter())
             compositions = self.encoder.decode(samples)
@@ -192,8 +193,8 @@ class Pipeline:
             decodable = compositions.n_elements > 0
             first = compositions.first_occurrence() & decodable & ~member(fingerprints, seen)
             seen = np.sort(np.concatenate([seen, fingerprints[first]]), kind="stable")
-            held = compositions.contains(config.require).all(axis=1)
-            wanted = held & ~compositions.contains(config.exclude).any(axis=1)
+            wanted: NDArray[np.bool_] = compositions.contains(config.require).all(axis=1)
+            wanted &= ~compositions.contains(config.exclude).any(axis=1)
             novel = None
             if self.known is not None:
                 novel = decodable & ~self.known.contains(compositions)
@@ -204,10 +205,10 @@ class Pipeline:
 
     def _check(self, name: str, compositions: Compositions) -> NDArray[np.bool_]:
         verdict = self.validators[name].check(compositions)
-        if verdict.shape != (len(compositions),) or verdict.dtype != np.bool_:
+        shape = (len(compositions),)
+        if not _is_array(verdict, shape, "b"):
             raise PluginError(
-                f"validator {name!r} gave {verdict.dtype} {verdict.shape}, "
-                f"not bool ({len(compositions)},)"
+                f"validator {name!r} gave {_described(verdict)}, not an array of bool {shape}"
             )
         return verdict
 
@@ -249,3 +250,14 @@ class Pipeline:
 
     def _rows(self, batch: Batch) -> pd.DataFrame:
         return batch.to_frame(batch.first if self.config.keep_rejected else batch.candidates)
+
+
+def _is_array(value: Any, shape: tuple[int, ...], kinds: str) -> bool:
+    """Whether it is an array of that shape and one of numpy's kinds of dtype."""
+    return isinstance(value, np.ndarray) and value.shape == shape and value.dtype.kind in kinds
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    return f"a {type(value).__name__}"

@@ -17,7 +17,7 @@ from matgen_core.errors import InvalidOption, PluginError, UnknownName
 from matgen_core.interfaces import Options
 from matgen_core.weights import WeightsDir
 
-O = TypeVar("O", bound=Options)
+Model = TypeVar("Model", bound=Options)
 
 KINDS = ("source", "encoder", "generator", "validator", "predictor")
 """The kinds of component, in the order of the data flow."""
@@ -28,8 +28,8 @@ class Training:
     """How a component learns.
 
     Attributes:
-        function: ``"package.module:function"``, called as ``function(recipe, job)`` with a
-            `matgen_core.training.Job`; imported only when training starts.
+        function: ``"package.module:function"``, called with a `matgen_core.training.Job`;
+            imported only when training starts.
         recipe: the hyperparameters' model.
         presets: named recipes.
     """
@@ -135,7 +135,7 @@ class Registry:
                 for item in _checked(items, Weights if kind == "weights" else Component)
             ]
         except Exception as error:  # whatever a stranger's module raises stays its own problem
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             self.broken.append(Broken(plugin, reason))
             return
         self.plugins.append(plugin)
@@ -268,11 +268,11 @@ def import_object(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise PluginError(f"cannot import {path}: {error}") from error
 
 
-def validate(model: type[O], values: Mapping[str, Any], owner: str) -> O:
+def validate(model: type[Model], values: Mapping[str, Any], owner: str) -> Model:
     """Options checked against their model.
 
     Raises:
@@ -285,7 +285,8 @@ def validate(model: type[O], values: Mapping[str, Any], owner: str) -> O:
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise UnknownName.of(f"option of {owner}", key, model.model_fields) from None
-        raise InvalidOption(f"{owner}.{key} = {first['input']!r}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidOption(f"{owner}.{key} = {first['input']!r}: {reason}") from None
 
 
 def _plural(kind: str) -> str:

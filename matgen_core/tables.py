@@ -79,6 +79,7 @@ class TableWriter(ABC):
             if self._batches:
                 self._partial.replace(self.path)
         except OSError as failure:
+            self.rows = 0  # nothing was put in place
             if error is None:
                 raise self._failure(failure) from failure
         finally:
@@ -145,7 +146,11 @@ class ParquetWriter(TableWriter):
         table = pa.Table.from_pandas(frame, preserve_index=False)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._partial, table.schema)
-        self._writer.write_table(table)
+        try:
+            self._writer.write_table(table)
+        except OSError:
+            self.rows = self._batches = 0  # without room for a footer there is no table
+            raise
 
     def _close(self) -> None:
         if self._writer is not None:

@@ -35,6 +35,8 @@ class Job:
     Attributes:
         name: what the weights will be called.
         component: the component trained.
+        function: ``"package.module:function"`` that does it, called with the job.
+        recipe: the hyperparameters.
         preset: name of the recipe's preset, noted on the card.
         dataset: cleaned compounds that the encoder can represent, N rows.
         role: of each compound, uint8 [N]; see `matgen_core.weights.Known`.
@@ -50,6 +52,8 @@ class Job:
 
     name: str
     component: str
+    function: str
+    recipe: Any
     preset: str
     dataset: Dataset
     role: NDArray[np.uint8]
@@ -61,6 +65,15 @@ class Job:
     device: str
     seed: int
     resume: bool
+
+    def run(self) -> None:
+        """Train; at the end `out` is a directory of weights.
+
+        Raises:
+            InvalidOption: the device is not there, or `out` holds another training.
+            WeightsError: its checkpoint is damaged.
+        """
+        import_object(self.function)(self)
 
     @property
     def known(self) -> Known:
@@ -134,29 +147,59 @@ def prepare(
     registry: Registry,
     component: str,
     *,
-    preset: str,
     data: str,
     out: Path,
+    preset: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     name: str | None = None,
     encoder: str = "onehot",
     screen: Sequence[str] = (),
-    source_options: Mapping[str, Any] | None = None,
     device: str = "auto",
     seed: int = 0,
     resume: bool = False,
 ) -> Job:
-    """Load, split and screen the data of a training.
+    """Choose a recipe; load, split and screen the data.
 
     A tenth of the compounds is held out before anything else, by `matgen_core.datasets.held_out`.
-    With `screen`, training sees only compounds that pass all the named validators.
+
+    Args:
+        registry: where names are looked up.
+        component: what to train.
+        data: name of the source.
+        out: the directory of weights to write.
+        preset: name of the recipe; None for the one called like the data.
+        options: by component name: changes of the recipe, or options of the source.
+        name: what the weights will be called; None for ``COMPONENT-DATA[-screened]``.
+        encoder: name of the encoder whose space is learned.
+        screen: validators that every compound trained on must pass.
+        device: as `matgen_core.interfaces` describes it.
+        seed: of everything random.
+        resume: go on from the checkpoint in `out`.
 
     Raises:
-        DataError: the data are absent, damaged, or leave nothing to train on.
-        UnknownName, InvalidOption: see the message.
+        UnknownName: of the component, the preset, the source, a validator or an option.
+        InvalidOption, DataError: see the message.
     """
+    options = dict(options or {})
+    trainable = {
+        entry.item.name: entry.item.training
+        for entry in registry.entries()
+        if isinstance(entry.item, Component) and entry.item.training
+    }
+    if component not in trainable:
+        raise UnknownName.of("trainable component", component, trainable)
+    training = trainable[component]
+    preset = preset or data
+    if preset not in training.presets:
+        raise UnknownName.of(f"preset of {component}", preset, training.presets)
+    for changed in options:
+        if changed not in (component, data):
+            raise UnknownName.of("component in this training", changed, (component, data))
+    base = training.presets[preset].model_dump()
+    recipe = validate(training.recipe, base | dict(options.get(component, {})), component)
     if out.exists() and not out.is_dir():
         raise InvalidOption(f"--out {out} is a file")
-    source = registry.create("source", data, source_options)
+    source = registry.create("source", data, options.get(data))
     grid = registry.create("encoder", encoder)
     judges = {judge: registry.create("validator", judge) for judge in (*JUDGES, *screen)}
     everything: Dataset = source.load()
@@ -173,6 +216,8 @@ def prepare(
     return Job(
         name=name or f"{component}-{data}" + ("-screened" if screen else ""),
         component=component,
+        function=training.function,
+        recipe=recipe,
         preset=preset,
         dataset=dataset,
         role=role.astype(np.uint8),
@@ -194,56 +239,3 @@ def prepare(
         seed=seed,
         resume=resume,
     )
-
-
-def start(
-    registry: Registry,
-    component: str,
-    *,
-    preset: str | None,
-    data: str,
-    out: Path,
-    options: Mapping[str, Mapping[str, Any]],
-    **settings: Any,
-) -> None:
-    """Train a component by name; see `prepare` for the settings.
-
-    Args:
-        registry: where names are looked up.
-        component: what to train.
-        preset: name of its recipe; None for the one called like the data.
-        data: name of the source.
-        out: the directory of weights to write.
-        options: by component name: changes of the recipe, or options of the source.
-        settings: passed on to `prepare`.
-
-    Raises:
-        UnknownName: of the component, the preset, an option or the source.
-        InvalidOption, DataError, WeightsError: see the message.
-    """
-    trainable = {
-        entry.item.name: entry.item.training
-        for entry in registry.entries()
-        if isinstance(entry.item, Component) and entry.item.training
-    }
-    if component not in trainable:
-        raise UnknownName.of("trainable component", component, trainable)
-    training = trainable[component]
-    chosen = preset or data
-    if chosen not in training.presets:
-        raise UnknownName.of(f"preset of {component}", chosen, training.presets)
-    for name in options:
-        if name not in (component, data):
-            raise UnknownName.of("component in this training", name, (component, data))
-    base = training.presets[chosen].model_dump()
-    recipe = validate(training.recipe, base | dict(options.get(component, {})), component)
-    job = prepare(
-        registry,
-        component,
-        preset=chosen,
-        data=data,
-        out=out,
-        source_options=options.get(data),
-        **settings,
-    )
-    import_object(training.function)(recipe, job)

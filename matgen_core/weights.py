@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from matgen_core.compositions import Compositions
 from matgen_core.errors import WeightsError
+
+
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+"""A file's own name: a card cannot reach out of its directory."""
 
 
 class DataCard(BaseModel):
@@ -51,7 +55,7 @@ class Card(BaseModel):
     model: dict[str, Any] = Field(description="What rebuilds the network.")
     training: dict[str, Any] = Field(description="Recipe, seed, hardware, time.")
     metrics: dict[str, float] = Field(description="Measured on raw samples, as shares of all.")
-    sha256: dict[str, str] = Field(description="Checksum of each file beside the card.")
+    sha256: dict[FileName, str] = Field(description="Checksum of each file beside the card.")
 
 
 class WeightsDir:
@@ -103,10 +107,15 @@ class WeightsDir:
         Raises:
             WeightsError: it is absent or damaged.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        tensors = load_file(self.verified(self.KNOWN))
-        return Known(tensors["fingerprints"], tensors["role"])
+        path = self.verified(self.KNOWN)
+        try:
+            tensors = load_file(path)
+            return Known(tensors["fingerprints"], tensors["role"])
+        except (SafetensorError, KeyError) as error:
+            raise WeightsError(f"{path} is no index of known compounds: {error}") from error
 
 
 class Known:
@@ -138,7 +147,8 @@ def member(values: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray
     if not len(ascending):
         return np.zeros(len(values), np.bool_)
     at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
-    return ascending[at] == values
+    found: NDArray[np.bool_] = ascending[at] == values
+    return found
 
 
 def write_weights(

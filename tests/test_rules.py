@@ -223,6 +223,25 @@ def test_agrees_with_brute_force_on_large_counts(test):
 
 
 @pytest.mark.parametrize("test", TESTS)
+def test_agrees_with_brute_force_where_the_word_is_full(test):
+    """Sums on both sides of 64, each value of them."""
+    rows = [
+        {"Sr": sr, "Sn": sn, "O": o}
+        for sr in range(1, 5)
+        for sn in range(1, 20)
+        for o in range(1, 24)
+    ]
+    rows += [
+        {"Sr": sr, "Sc": sc, "F": f}
+        for sr in range(4, 16, 3)
+        for sc in range(10, 22)
+        for f in range(60, 68)
+    ]
+    expected = np.array([brute_force(row, TESTS[test]) for row in rows])
+    np.testing.assert_array_equal(check(test, compositions_of(rows)), expected)
+
+
+@pytest.mark.parametrize("test", TESTS)
 def test_both_widths_agree(test):
     """What the compiled word decides, Python's integers decide alike."""
     batch = compositions_of(
@@ -231,8 +250,8 @@ def test_both_widths_agree(test):
     tables = validators.smact_tables("smact14", TESTS[test])
     batch = batch[(tables.sizes[batch.numbers] > 0).sum(axis=1) == batch.n_elements]
     exact = [
-        validators._check_unbounded(numbers, counts, tables, TESTS[test])
-        for numbers, counts in zip(batch.numbers, batch.counts, strict=True)
+        validators._check_unbounded(*row, [t.tolist() for t in tables], TESTS[test])
+        for row in zip(batch.numbers.tolist(), batch.counts.tolist(), strict=True)
     ]
     np.testing.assert_array_equal(check(test, batch), np.array(exact, bool))
 

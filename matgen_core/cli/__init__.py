@@ -49,6 +49,8 @@ def main() -> None:
         _complain(str(error), 2)
     except typer.exceptions.TyperException as error:
         _complain(error.format_message(), getattr(error, "exit_code", 2))
+    except OSError as error:  # a full disk, a closed pipe
+        _complain(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", 130)
     sys.exit(code if isinstance(code, int) else 0)

@@ -45,7 +45,7 @@ def show(name: Name, assignments: options.Set = None, as_json: options.Json = Fa
             }
         )
         return
-    rows = [("rows read", None, dataset.rows_in)]
+    rows: list[tuple[str, int | None, int]] = [("rows read", None, dataset.rows_in)]
     rows += [(step.rule, step.dropped, step.left) for step in dataset.steps]
     if dataset.published_count is not None:
         rows.append(("the paper, after its own cleaning", None, dataset.published_count))

@@ -29,9 +29,9 @@ def train(
     """Train a network; stop it at any time and go on with --resume."""
     from matgen_core.config import parse_assignments
     from matgen_core.registry import discover
-    from matgen_core.training import start
+    from matgen_core.training import prepare
 
-    start(
+    job = prepare(
         discover(),
         component,
         preset=preset,
@@ -44,3 +44,9 @@ def train(
         seed=seed,
         resume=resume,
     )
+    print(
+        f"{job.name}: {job.data.n_clean:,} compounds; {job.data.n_train:,} to train on, "
+        f"{job.data.n_held_out:,} held out"
+    )
+    job.run()
+    print(f"{job.name} is ready: matgen run --generator {out}")

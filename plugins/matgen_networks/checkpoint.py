@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matgen_core.errors import WeightsError
-from matgen_core.weights import write_atomically
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from matgen_core.errors import WeightsError
+from matgen_core.weights import write_atomically
 
 FILE = "checkpoint.safetensors"
 
@@ -64,13 +65,19 @@ def read(
             module.load_state_dict(_under(tensors, name))
         for name, optimizer in optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
             for key, value in _under(tensors, name).items():
                 index, _, field = key.partition("/")
-                state.setdefault(int(index), {})[field] = value
+                like = parameters[int(index)]
+                # Fused optimizers walk memory: moments must lie there as their parameters do.
+                moment = value.shape == like.shape
+                state.setdefault(int(index), {})[field] = (
+                    torch.empty_like(like).copy_(value) if moment else value
+                )
             settings = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": settings})
         generator.set_state(tensors["generator"])
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, IndexError, ValueError, RuntimeError) as error:
         raise WeightsError(f"cannot go on from {path}: {error}") from error
     return progress
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from matgen_core.errors import InvalidOption
 
 

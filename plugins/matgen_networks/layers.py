@@ -106,7 +106,7 @@ class Upsampler(nn.Module):
             channels = conv.filters
 
     def forward(self, z: Tensor) -> Tensor:
-        """z [B, latent] to cells in (0, 1), [B, rows, columns]."""
+        """Z [B, latent] to cells in (0, 1), [B, rows, columns]."""
         x = self.linear(z).unflatten(1, self.first)
         x = x.contiguous(memory_format=torch.channels_last)
         for norm, deconvolution in zip(self.norms, self.deconvolutions, strict=True):

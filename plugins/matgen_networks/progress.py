@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -27,13 +27,9 @@ class Report:
         """One step is done."""
         self._progress.advance(self._task)
 
-    def note(self, measured: Mapping[str, float]) -> None:
-        """Print an evaluation above the bar (the only output where there is no terminal)."""
-        shown = "  ".join(
-            f"{key} {value:.1%}" if 0 <= value <= 1 else f"{key} {value:,.6g}"
-            for key, value in measured.items()
-        )
-        self._progress.console.print(shown, highlight=False, soft_wrap=True)
+    def note(self, text: str) -> None:
+        """Print a line above the bar (the only output where there is no terminal)."""
+        self._progress.console.print(text, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
+
 from matgen_core.compositions import Compositions
 from matgen_core.elements import ATOMIC_NUMBER, SYMBOLS
 from matgen_core.interfaces import Encoder
 from matgen_onehot import OneHotOptions
-from numpy.typing import NDArray
 
 ALPHABET: tuple[str, ...] = tuple(
     "H Li Be B C N O F Na Mg Al Si P S Cl K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Rb Sr "

@@ -14,7 +14,7 @@ class RulesOptions(Options):
     """Options of the validators `charge` and `eneg`."""
 
     oxidation_states: Literal["smact14", "icsd24", "icsd16", "pymatgen_sp", "wiki"] = Field(
-        "smact14", description="Which of SMACT's tables of oxidation states decides."
+        default="smact14", description="Which of SMACT's tables of oxidation states decides."
     )
 
 

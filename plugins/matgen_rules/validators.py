@@ -225,15 +225,13 @@ def _check(numbers: Any, counts: Any, tables: Any, balance: bool, verdict: Any) 
 
 
 def _check_unbounded(
-    numbers: NDArray[np.uint8], counts: NDArray[np.uint16], tables: Tables, balance: bool
+    numbers: list[int], counts: list[int], tables: list[list[Any]], balance: bool
 ) -> int:
-    """The answer for one formula of any size, arrays [K]: 0 or 1."""
-    atoms = [(z, c) for z, c in zip(numbers.tolist(), counts.tolist(), strict=True) if z]
-    atoms.sort(key=lambda atom: tables.ranks[atom[0]])
-    zs, cs = zip(*atoms, strict=True)
-    # numpy's small integers would overflow where Python's do not.
-    exact = {z: tables.states[z].tolist() for z in zs}, tables.sizes.tolist(), tables.ranks.tolist()
-    return (_balanced if balance else _neutral)(zs, cs, exact, 1, sys.maxsize)
+    """The answer for one formula of any size: 0 or 1."""
+    ranks = tables[2]
+    atoms = sorted((ranks[z], z, c) for z, c in zip(numbers, counts, strict=True) if z)
+    _, zs, cs = zip(*atoms, strict=True)
+    return (_balanced if balance else _neutral)(zs, cs, tables, 1, sys.maxsize)
 
 
 class _SmactTest(Validator):
@@ -256,8 +254,11 @@ class _SmactTest(Validator):
         cuts = np.linspace(0, len(numbers), threads + 1, dtype=np.intp)
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(check, map(slice, cuts[:-1], cuts[1:])))
-        for i in np.flatnonzero(verdict == UNDECIDED):
-            verdict[i] = _check_unbounded(numbers[i], counts[i], tables, self.balance)
+        if len(undecided := np.flatnonzero(verdict == UNDECIDED)):
+            exact = [table.tolist() for table in tables]  # numpy's integers would overflow
+            for i in undecided:
+                row = numbers[i].tolist(), counts[i].tolist()
+                verdict[i] = _check_unbounded(*row, exact, self.balance)
         return verdict.astype(np.bool_)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from matgen_core import Component, Options, Training, Weights, hookimpl
 from pydantic import Field
+
+from matgen_core import Component, Options, Training, Weights, hookimpl
 
 PAPER = "doi:10.1038/s41524-020-00352-0"
 
@@ -106,12 +107,12 @@ PRESETS = {
     # The paper's smaller network with rates at which it does not collapse on a CPU's budget.
     "compact": WganRecipe(
         network=_COMPACT,
-        lr_generator=1e-4,
-        lr_critic=1e-4,
-        batch_size=64,
+        lr_generator=3e-4,
+        lr_critic=3e-4,
+        batch_size=32,
         critic_steps=3,
         epochs=20,
-        averaging=0.999,
+        averaging=0.998,
     ),
 }
 WEIGHTS = Path(__file__).parent / "weights"

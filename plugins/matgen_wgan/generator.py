@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
 from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Generator
 from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks.layers import Upsampler
 from matgen_wgan import Network, WganOptions, model
-from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 
 class Wgan(Generator):

@@ -19,29 +19,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from matgen_core.errors import InvalidOption
 from matgen_core.training import Job
 from matgen_core.weights import WeightsDir, write_atomically
-from matgen_networks import checkpoint, device as devices
+from matgen_networks import checkpoint
+from matgen_networks import device as devices
 from matgen_networks.layers import Upsampler
 from matgen_networks.progress import training_progress
 from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
-from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 METRICS = "metrics.jsonl"
 FINAL_SAMPLES = 100_000
 
 
-def train(recipe: WganRecipe, job: Job) -> None:
+def train(job: Job) -> None:
     """Train, and leave a directory of weights in ``job.out``.
 
     Raises:
         InvalidOption: the device is not there, or ``job.out`` holds another training.
         WeightsError: its checkpoint is damaged.
     """
+    recipe: WganRecipe = job.recipe
     device = devices.resolve(job.device)
     cuda = device.type == "cuda"
     random = torch.Generator(device).manual_seed(job.seed)
@@ -147,7 +150,8 @@ def train(recipe: WganRecipe, job: Job) -> None:
     with training_progress(job.name, total, progress["step"]) as report:
         while progress["step"] < total:
             started = time.perf_counter()
-            steps = min(recipe.interval, total - progress["step"])
+            to_next = recipe.interval - progress["step"] % recipe.interval
+            steps = min(to_next, total - progress["step"])
             sums = torch.zeros(2, device=device)
             for _ in range(steps):
                 sums += torch.stack(step())
@@ -170,7 +174,12 @@ def train(recipe: WganRecipe, job: Job) -> None:
                 progress["best"] = measured["yield"]
                 write(measured)
             checkpoint.write(job.out, modules, optimizers, random, progress)
-            report.note(line)
+            shown = ("decodable", "valid", "unique", "novel", "yield")
+            shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
+            report.note(
+                f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
+                f"Wasserstein {wasserstein_mean:.3f}  {shares}"
+            )
 
     # The best generator was chosen by its yield among many evaluations; a fresh and larger draw
     # from the weights as they are stored says what it is worth.
@@ -209,7 +218,9 @@ def _forget_after(path: Path, step: int) -> None:
 @torch.no_grad()
 def _average(shipped: Upsampler, generator: Upsampler, decay: float) -> None:
     """Move the shipped weights, and the statistics of their norms, towards the generator's."""
-    for mean, value in zip(shipped.state_dict().values(), generator.state_dict().values(), strict=True):
+    for mean, value in zip(
+        shipped.state_dict().values(), generator.state_dict().values(), strict=True
+    ):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)
 

@@ -1,0 +1,63 @@
+"""Where measured figures go: a Markdown table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> str:
+    """Processor, cores and the versions that matter."""
+    import os
+
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    packages = ", ".join(f"{p} {version(p)}" for p in ("matgen", "torch", "numpy", "SMACT"))
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
+
+
+def write(
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    notes: Sequence[str] = (),
+    **content: Any,
+) -> None:
+    """Write ``results/NAME.md`` and ``results/NAME.json``, and show the table."""
+    RESULTS.mkdir(exist_ok=True)
+    lines = [f"# {title}", "", f"Measured on {machine()}.", ""]
+    lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    lines += ["", *notes] if notes else []
+    text = "\n".join(lines) + "\n"
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    record: Mapping[str, Any] = {
+        "title": title,
+        "machine": machine(),
+        "columns": columns,
+        "rows": rows,
+        **content,
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(text)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

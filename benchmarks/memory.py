@@ -1,0 +1,55 @@
+"""Peak memory of ``matgen run`` at 200,000 and at 400,000 samples, each in a process of its own.
+
+python benchmarks/memory.py [--generator wgan-oqmd]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import write
+
+
+def run(generator: str, n: int, folder: Path) -> tuple[int, float, dict]:
+    """Peak resident memory in MiB, wall seconds, and the report."""
+    output = folder / f"{n}.parquet"
+    command = [sys.executable, "-m", "matgen_core.cli", "run", "-g", generator]
+    command += ["--validators", "charge,eneg", "-n", str(n), "-o", str(output)]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, command
+    report = json.loads(output.with_name(f"{output.name}.report.json").read_text())
+    return usage.ru_maxrss // 1024, time.perf_counter() - began, report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--generator", default="wgan-oqmd")
+    generator = parser.parse_args().generator
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for n in (200_000, 400_000):
+            peak, wall, report = run(generator, n, Path(folder))
+            spent = report["seconds"]
+            stages = (spent[s] for s in ("generate", "decode", "validate", "compare", "write"))
+            rows.append((n, report["rows_written"], peak, wall, *stages))
+    write(
+        "memory",
+        f"`matgen run -g {generator} --validators charge,eneg`: peak memory and time by stage",
+        ("samples", "candidates", "peak MiB", "wall s", "generate s", "decode s", "validate s",
+         "compare s", "write s"),
+        rows,
+    )  # fmt: skip
+    print(f"ratio of peaks: {rows[1][2] / rows[0][2]:.3f}; limit 2,000 MiB: {rows[1][2] < 2000}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What is done to the project, each in an environment of its own: ``nox -l`` lists it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_venv = "yes"
+CONSTRAINTS = ("-c", "constraints.txt")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install(*CONSTRAINTS, "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types of the core."""
+    session.install(*CONSTRAINTS, ".", "mypy", "pandas-stubs")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, against the installed package and not the sources."""
+    session.install(*CONSTRAINTS, ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every measured claim of README and docs, into benchmarks/results (fetches the data)."""
+    session.install(*CONSTRAINTS, ".[test]")
+    session.run("matgen", "data", "fetch", "oqmd")
+    for script in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(script), *session.posargs)

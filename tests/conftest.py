@@ -1,0 +1,210 @@
+"""Shared fixtures: a toy plugin that is really installed, tiny weights, the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from matgen_core import Compositions
+from matgen_core.weights import Known, write_weights
+
+POOL = ("NaCl", "Fe2O3", "MgO", "KBr", "LiFePO4", "SiC", "Mg2O2")
+"""What the toy generators draw: of these, then a blank grid, a full grid and one of Fe alone."""
+BLANK, FULL, IRON = 7, 8, 9
+
+TOY = f'''
+import time
+from pathlib import Path
+from matgen_core import Component, Compositions, Generator, Options, Validator, Weights, hookimpl
+
+POOL = {POOL}
+
+class TapeOptions(Options):
+    order: list[int] = list(range(10))
+    pause: float = 0.0
+
+class Toy(Generator):
+    encoder = "onehot"
+    def __init__(self, *args, **kwargs):
+        import numpy as np
+        from matgen_onehot import OneHotOptions
+        from matgen_onehot.encoder import OneHot
+        super().__init__(*args, **kwargs)
+        self.grids = np.zeros((10, 85, 8), np.float32)
+        encoder = OneHot(OneHotOptions())
+        self.grids[:7] = 0.9 * encoder.encode(Compositions.from_formulas(POOL))
+        self.grids[8] = 1
+        self.grids[9, 22, 0] = 1  # iron
+        self.at = 0
+
+class Tape(Toy):
+    """The pool in the order asked for, over and over."""
+    def sample(self, n, seed):
+        time.sleep(self.options.pause)
+        self.at, start = self.at + n, self.at
+        order = self.options.order
+        return self.grids[[order[i % len(order)] for i in range(start, self.at)]]
+
+class Pick(Toy):
+    """The pool at random."""
+    def sample(self, n, seed):
+        import numpy as np
+        return self.grids[np.random.default_rng(seed).integers(10, size=n)]
+
+class Oxide(Validator):
+    def check(self, compositions):
+        return compositions.contains(["O"])[:, 0]
+
+class Binary(Validator):
+    def check(self, compositions):
+        return compositions.n_elements == 2
+
+@hookimpl
+def matgen_generators():
+    yield Component("tape", "toy:Tape", options=TapeOptions, summary="a fixed order")
+    yield Component("pick", "toy:Pick", summary="a random order", cite="nobody")
+
+@hookimpl
+def matgen_validators():
+    yield Component("oxide", "toy:Oxide")
+    yield Component("binary", "toy:Binary")
+
+@hookimpl
+def matgen_weights():
+    for name in ("tape", "pick"):
+        yield Weights(name + "-salts", name, Path(__file__).parent / name)
+'''
+
+CARD: dict[str, Any] = {
+    "name": "toy",
+    "component": "pick",
+    "matgen_version": "0",
+    "encoder": "onehot",
+    "data": {
+        "source": "salts",
+        "attribution": "nobody",
+        "n_clean": 2,
+        "n_train": 1,
+        "n_held_out": 1,
+        "held_out_fraction": 0.1,
+        "held_out_seed": 0,
+    },
+    "model": {"deep": {"layers": [1, 2]}},
+    "training": {"preset": "none"},
+    "metrics": {"decodable": 0.7, "yield": 0.25},
+}
+"""The fields of a valid card."""
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Install]:
+    """Install a distribution of one module, for this process and those it starts."""
+    modules = []
+
+    def add(module: str, source: str, distribution: str = "", version: str = "1.0") -> Path:
+        folder = tmp_path_factory.mktemp("site")
+        info = folder / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (folder / f"{module}.py").write_text(source)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution or module}\nVersion: {version}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[matgen]\n{module} = {module}\n")
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        modules.append(module)
+        return folder
+
+    yield add
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def toy(install: Install) -> Path:
+    """The toy plugin; its weights know NaCl (trained on) and Fe2O3 (held out)."""
+    folder = install("toy", TOY, "matgen-toy", "3.2")
+    salts = Compositions.from_formulas(["NaCl", "Fe2O3"])
+    known = Known(salts.fingerprints(), np.array([Known.TRAINED, Known.HELD_OUT], np.uint8))
+    for name in ("tape", "pick"):
+        card = CARD | {"name": f"{name}-salts", "component": name}
+        write_weights(folder / name, card, {"known.safetensors": known.tensors()})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wgan_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of weights of the smallest WGAN, untrained."""
+    import torch
+    from matgen_wgan import Layer, Network, model
+
+    torch.manual_seed(0)
+    network = Network(
+        latent=4, channels=2, deconvolutions=(Layer(filters=1),), convolutions=(Layer(filters=1),)
+    )
+    tensors = {k: v.numpy() for k, v in model.generator(network, (85, 8)).state_dict().items()}
+    card = CARD | {
+        "name": "wgan-tiny",
+        "component": "wgan",
+        "model": {"network": network.model_dump(), "grid": [85, 8]},
+    }
+    path = tmp_path_factory.mktemp("weights") / "wgan-tiny"
+    write_weights(path, card, {"weights.safetensors": tensors})
+    return path
+
+
+class Answer(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Cli:
+    """Run ``matgen ARGUMENTS`` in this process, in an empty folder."""
+    from matgen_core.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["matgen", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Answer(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def mistake(cli: Cli) -> Callable[..., str]:
+    """Run a command that must be refused with one line and exit code 2; returns the line."""
+
+    def run(*arguments: object) -> str:
+        answer = cli(*arguments)
+        assert answer.code == 2, answer
+        assert answer.out == ""
+        assert answer.err.startswith("matgen: ")
+        assert answer.err.count("\n") == 1, answer.err
+        assert answer.err.endswith("\n")
+        return answer.err
+
+    return run

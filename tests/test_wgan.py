@@ -1,0 +1,418 @@
+"""The WGAN: the paper's layers, its losses, and a training that survives being killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from matgen_core import Compositions, Registry, discover
+from matgen_core.errors import InvalidOption, WeightsError
+from matgen_core.training import Job, prepare
+from matgen_core.weights import Known, WeightsDir
+from matgen_networks import checkpoint
+from matgen_networks.layers import Conv, Downsampler, Size
+from matgen_wgan import PRESETS, WEIGHTS, model, train
+
+GRID = (85, 8)
+
+# Input shape (rows, columns, channels) and filters of every layer, as printed in Supplementary
+# Table 1 of npj Comput. Mater. 6:84.
+TABLE = {
+    "oqmd": {
+        "generator": [
+            ((6, 4, 256), 128),
+            ((11, 8, 128), 128),
+            ((22, 8, 128), 64),
+            ((22, 8, 64), 64),
+            ((43, 8, 64), 32),
+            ((43, 8, 32), 32),
+            ((85, 8, 32), 1),
+        ],
+        "critic": [
+            ((85, 8, 1), 32),
+            ((85, 8, 32), 32),
+            ((43, 8, 32), 64),
+            ((43, 8, 64), 64),
+            ((22, 8, 64), 128),
+            ((22, 8, 128), 128),
+            ((11, 8, 128), 256),
+        ],
+        "kernels": [3, 3, 3, 3, 3, 3, 5],
+        "flat": 6 * 4 * 256,
+    },
+    "mp": {
+        "generator": [
+            ((6, 4, 128), 64),
+            ((11, 8, 64), 32),
+            ((22, 8, 32), 16),
+            ((43, 8, 16), 1),
+        ],
+        "critic": [
+            ((85, 8, 1), 16),
+            ((43, 8, 16), 32),
+            ((22, 8, 32), 64),
+            ((11, 8, 64), 128),
+        ],
+        "kernels": [3, 3, 3, 5],
+        "flat": 6 * 4 * 128,
+    },
+}
+TABLE["icsd"] = TABLE["compact"] = TABLE["mp"]
+
+
+def input_shapes(network, layers, x):
+    """Shapes (rows, columns, channels) that each layer sees, and the network's output."""
+    seen = []
+    hooks = [
+        layer.register_forward_pre_hook(
+            lambda _, inputs: seen.append((*inputs[0].shape[2:], inputs[0].shape[1]))
+        )
+        for layer in layers
+    ]
+    out = network(x)
+    for hook in hooks:
+        hook.remove()
+    return seen, out
+
+
+@pytest.mark.parametrize("preset", sorted(TABLE))
+def test_every_layer_has_the_shape_of_the_papers_table(preset):
+    table = TABLE[preset]
+    generator = model.generator(PRESETS[preset].network, GRID)
+    seen, out = input_shapes(generator, generator.deconvolutions, torch.randn(2, 128))
+    assert seen == [shape for shape, _ in table["generator"]]
+    assert [d.out_channels for d in generator.deconvolutions] == [f for _, f in table["generator"]]
+    assert [d.kernel_size[0] for d in generator.deconvolutions] == table["kernels"][::-1]
+    assert out.shape == (2, *GRID)
+
+    critic = model.critic(PRESETS[preset].network, GRID)
+    seen, out = input_shapes(critic, critic.convolutions, torch.rand(2, *GRID))
+    assert seen == [shape for shape, _ in table["critic"]]
+    assert [c.out_channels for c in critic.convolutions] == [f for _, f in table["critic"]]
+    assert [c.kernel_size[0] for c in critic.convolutions] == table["kernels"]
+    assert critic.linear.in_features == table["flat"]
+    assert out.shape == (2, 1)
+
+
+@pytest.mark.parametrize("preset", sorted(TABLE))
+def test_parameter_counts_follow_from_the_table(preset):
+    """Weights and biases by the table's numbers; two more a channel for each BatchNorm."""
+    table = TABLE[preset]
+    flat = table["flat"]
+    generator = 128 * flat + flat
+    for (_, _, channels), filters in table["generator"]:
+        kernel = (
+            5
+            if (channels, filters) == (table["generator"][0][0][2], table["generator"][0][1])
+            else 3
+        )
+        generator += channels * filters * kernel**2 + filters + 2 * channels
+    critic = flat + 1
+    for ((_, _, channels), filters), kernel in zip(table["critic"], table["kernels"], strict=True):
+        critic += channels * filters * kernel**2 + filters
+    network = PRESETS[preset].network
+    assert sum(p.numel() for p in model.generator(network, GRID).parameters()) == generator
+    assert sum(p.numel() for p in model.critic(network, GRID).parameters()) == critic
+
+
+def test_papers_hyperparameters_are_the_presets_defaults():
+    for name, batch in (("oqmd", 512), ("mp", 32), ("icsd", 32)):
+        recipe = PRESETS[name]
+        assert (recipe.lr_generator, recipe.lr_critic) == (1e-3, 1e-2)
+        assert (recipe.epochs, recipe.batch_size, recipe.critic_steps) == (1000, batch, 1)
+        assert (recipe.loss, recipe.penalty, recipe.betas) == ("gradient-penalty", 10, (0.5, 0.9))
+
+
+def test_input_gradient_is_autograds_and_so_is_its_own_gradient():
+    """The forward form of the gradient penalty against the double backward it replaces."""
+    torch.manual_seed(0)
+    layers = (Conv(4, 3, (2, 1)), Conv(6, 5, (2, 2)))
+    critic = Downsampler(layers, Size(21, 8), out=1).double()
+    x = torch.rand(3, 21, 8, dtype=torch.double, requires_grad=True)
+    (expected,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    got = critic.input_gradient(x)
+    torch.testing.assert_close(got, expected)
+
+    parameters = [p for name, p in critic.named_parameters() if "bias" not in name]
+    for gradient in (expected, got):
+        assert gradient.abs().max() > 0
+    double = torch.autograd.grad(((expected.flatten(1).norm(dim=1) - 1) ** 2).mean(), parameters)
+    single = torch.autograd.grad(((got.flatten(1).norm(dim=1) - 1) ** 2).mean(), parameters)
+    for ours, theirs in zip(single, double, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+# --- training ------------------------------------------------------------------------------------
+
+TINY = {
+    "network": {
+        "channels": 8,
+        "latent": 8,
+        "deconvolutions": [
+            {"filters": 4, "kernel": 5, "stride": (2, 2)},
+            {"filters": 4},
+            {"filters": 4},
+            {"filters": 1},
+        ],
+        "convolutions": [
+            {"filters": 4},
+            {"filters": 4},
+            {"filters": 4},
+            {"filters": 4, "kernel": 5, "stride": (2, 2)},
+        ],
+    },
+    "batch_size": 8,
+    "critic_steps": 2,
+    "interval": 3,
+    "evaluate": 64,
+    "averaging": 0.9,
+}
+
+
+@pytest.fixture(autouse=True)
+def _few_final_samples(monkeypatch):
+    monkeypatch.setattr(train, "FINAL_SAMPLES", 500)
+
+
+@pytest.fixture(scope="module")
+def salts(tmp_path_factory) -> Path:
+    """A CSV of 400 AB salts and oxides, and some metals that no validator passes."""
+    cations, anions = "Li Na K Rb Cs Mg Ca Sr Ba Zn".split(), "F Cl Br I O S Se Te".split()
+    formulas = [f"{c}{n}{a}{m}" for c in cations for a in anions for n in "12" for m in "123"]
+    path = tmp_path_factory.mktemp("data") / "salts.csv"
+    path.write_text("formula\n" + "\n".join(formulas) + "\n")
+    return path
+
+
+def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> Job:
+    recipe = TINY | {"epochs": epochs} | settings.pop("recipe", {})
+    return prepare(
+        discover(),
+        "wgan",
+        preset="compact",
+        data="csv",
+        out=out,
+        options={"csv": {"path": str(salts)}, "wgan": recipe},
+        device="cpu",
+        **settings,
+    )
+
+
+def checkpoint_tensors(out: Path) -> dict[str, np.ndarray]:
+    return load_file(out / checkpoint.FILE)
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    for file in (checkpoint.FILE, WeightsDir.TENSORS):
+        ours, theirs = load_file(one / file), load_file(other / file)
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+    def curve(out: Path) -> list[dict]:
+        lines = (out / "metrics.jsonl").read_text().splitlines()
+        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+    assert curve(one) == curve(other)
+
+
+@pytest.mark.parametrize("loss", ["gradient-penalty", "weight-clipping"])
+def test_training_leaves_weights_that_sample(salts, tmp_path, loss):
+    out = tmp_path / "out"
+    tiny_job(salts, out, recipe={"loss": loss}).run()
+    weights = WeightsDir(out)
+    assert weights.card.training["loss"] == loss
+    assert weights.card.metrics["samples"] == 500
+    generator = discover().create("generator", str(out), device="cpu")
+    samples = generator.sample(70, seed=3)
+    assert samples.shape == (70, *GRID)
+    assert ((samples >= 0) & (samples <= 1)).all()
+    np.testing.assert_array_equal(samples, generator.sample(70, seed=3))
+    assert not np.array_equal(samples, generator.sample(70, seed=4))
+
+
+def test_weight_clipping_bounds_the_critic(salts, tmp_path):
+    clipped = {"loss": "weight-clipping", "clip": 0.003}
+    tiny_job(salts, tmp_path / "out", recipe=clipped).run()
+    critic = {
+        name: tensor
+        for name, tensor in checkpoint_tensors(tmp_path / "out").items()
+        if name.startswith("critic/")
+    }
+    assert critic
+    assert max(np.abs(tensor).max() for tensor in critic.values()) <= np.float32(0.003)
+
+
+def test_training_changes_the_generator_towards_the_data(salts, tmp_path):
+    """A few hundred steps bring the share of on-cells from a half to the data's few."""
+    job = tiny_job(
+        salts,
+        tmp_path / "out",
+        epochs=12,
+        recipe={"interval": 500, "lr_generator": 3e-3, "lr_critic": 3e-3, "averaging": 0.0},
+    )
+    job.run()
+    real = job.training_grids().mean()
+    drawn = discover().create("generator", str(tmp_path / "out"), device="cpu").sample(200, seed=0)
+    assert real < 0.005
+    assert drawn.mean() < 0.1
+
+
+def test_resumed_training_is_the_uninterrupted_one(salts, tmp_path):
+    tiny_job(salts, tmp_path / "whole", epochs=1).run()
+    tiny_job(salts, tmp_path / "halves", epochs=0.25).run()
+    tiny_job(salts, tmp_path / "halves", epochs=1, resume=True).run()
+    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_a_second_training_does_not_overwrite_the_first(salts, tmp_path):
+    out = tmp_path / "out"
+    tiny_job(salts, out, epochs=0.3).run()
+    before = (out / checkpoint.FILE).read_bytes()
+    with pytest.raises(InvalidOption, match="--resume"):
+        tiny_job(salts, out).run()
+    for other in ({"seed": 1}, {"recipe": {"batch_size": 9}}, {"screen": ["charge"]}):
+        with pytest.raises(InvalidOption, match="another recipe, seed or data"):
+            tiny_job(salts, out, resume=True, **other).run()
+    assert (out / checkpoint.FILE).read_bytes() == before
+
+
+def test_damaged_checkpoint_is_refused(salts, tmp_path):
+    out = tmp_path / "out"
+    tiny_job(salts, out, epochs=0.3).run()
+    whole = (out / checkpoint.FILE).read_bytes()
+    (out / checkpoint.FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError, match="cannot go on"):
+        tiny_job(salts, out, resume=True).run()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_wgan import tiny_job
+tiny_job(Path(sys.argv[2]), Path(sys.argv[3]), epochs=2, resume=True).run()
+"""
+
+
+def test_killed_training_goes_on_from_its_last_checkpoint(salts, tmp_path):
+    """`kill -9` at three moments; what comes out is what an undisturbed training gives."""
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(salts), str(out)]
+    kills, last = 0, -1
+    while kills < 3:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            metrics = out / "metrics.jsonl"
+            lines = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+            if lines > last + 1:  # at least one interval further than at the last kill
+                process.send_signal(signal.SIGKILL)
+                last = lines
+            time.sleep(0.002)
+        if process.wait() != -signal.SIGKILL:
+            break  # it was faster than we
+        kills += 1
+    assert kills
+    tiny_job(salts, out, epochs=2, resume=True).run()
+    tiny_job(salts, tmp_path / "whole", epochs=2).run()
+    assert_same_training(tmp_path / "whole", out)
+
+
+def test_screened_training_sees_only_what_passes(salts, tmp_path):
+    job = tiny_job(salts, tmp_path / "out", screen=["charge", "eneg"])
+    trained = job.dataset.compositions[job.role == Known.TRAINED]
+    assert 0 < len(trained) < len(job.dataset.compositions)
+    for validator in job.validators.values():
+        assert validator.check(trained).all()
+    refused = job.dataset.compositions[job.role == Known.UNUSED]
+    assert not np.logical_and.reduce([v.check(refused) for v in job.validators.values()]).any()
+
+
+def test_no_held_out_compound_is_trained_on_in_any_multiple(tmp_path):
+    path = tmp_path / "multiples.csv"
+    rows = [f"Li{n * k}O{m * k}" for n in range(1, 7) for m in range(1, 7) for k in (1, 2, 3)]
+    path.write_text("formula\n" + "\n".join(rows) + "\n")
+    job = tiny_job(path, tmp_path / "out")
+    trained = set(job.dataset.compositions[job.role == Known.TRAINED].to_formulas())
+    kept = set(job.dataset.compositions[job.role == Known.HELD_OUT].to_formulas())
+    assert trained
+    assert kept
+    assert not trained & kept
+    assert len(trained | kept) == len(job.dataset.compositions)
+
+
+def test_judge_counts_by_hand(salts, tmp_path):
+    """Four samples: a known salt twice, an unknown valid one, and nothing."""
+    job = tiny_job(salts, tmp_path / "out")
+    drawn = Compositions.from_formulas(["NaCl", "NaCl", "CdO"])
+    grids = np.concatenate([job.encoder.encode(drawn), np.zeros((1, *GRID), np.uint8)])
+    measured = job.judge(lambda n, seed: grids, 4, 0)
+    assert measured["decodable"] == 0.75
+    assert measured["valid"] == 0.75
+    assert measured["unique"] == 0.5
+    assert measured["novel"] == 0.25
+    assert measured["yield"] == 0.25
+    total = measured["recovered_train"] * job.data.n_train
+    total += measured["recovered_held_out"] * job.data.n_held_out
+    assert total == pytest.approx(1)
+
+
+# --- shipped weights -----------------------------------------------------------------------------
+
+SHIPPED = sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir())
+
+
+def test_the_papers_three_data_sets_are_shipped():
+    assert {"wgan-oqmd", "wgan-mp", "wgan-icsd"} <= set(SHIPPED)
+    assert any(WeightsDir(WEIGHTS / name).card.data.screen for name in SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_do_what_their_card_says(name):
+    """A fresh draw of 5,000 agrees with the card's 100,000 within five standard errors."""
+    registry: Registry = discover()
+    weights = registry.weights(name)
+    for file in weights.card.sha256:
+        weights.verified(file)
+    generator = registry.create("generator", name, device="cpu")
+    encoder = registry.create("encoder", generator.encoder)
+    judges = {judge: registry.create("validator", judge) for judge in ("charge", "eneg")}
+    judge = SimpleNamespace(encoder=encoder, validators=judges, known=weights.known())
+    measured = Job.judge(judge, generator.sample, 5_000, 12_345)
+    for key in ("decodable", "charge", "eneg", "valid", "novel"):
+        share = weights.card.metrics[key]
+        error = (share * (1 - share) / 5_000) ** 0.5
+        assert measured[key] == pytest.approx(share, abs=5 * error + 1e-3), key
+    assert measured["unique"] > 0.5  # a collapsed network is not shipped
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_index_has_the_counts_of_the_card(name):
+    weights = discover().weights(name)
+    role = weights.known().role
+    assert (role == Known.TRAINED).sum() == weights.card.data.n_train
+    assert (role == Known.HELD_OUT).sum() == weights.card.data.n_held_out
+    assert len(role) == weights.card.data.n_clean
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_training_on_cuda_matches_cpu_in_kind(salts, tmp_path):
+    job = replace(tiny_job(salts, tmp_path / "out"), device="cuda")
+    job.run()
+    assert WeightsDir(tmp_path / "out").card.training["precision"] == "bfloat16"
+    on_cpu = discover().create("generator", str(tmp_path / "out"), device="cpu").sample(64, 0)
+    on_gpu = discover().create("generator", str(tmp_path / "out"), device="cuda").sample(64, 0)
+    np.testing.assert_allclose(on_cpu, on_gpu, atol=1e-2)
