@@ -158,7 +158,8 @@ class Compositions:
     @property
     def n_elements(self) -> NDArray[np.intp]:
         """Number of different elements per row, int [N]."""
-        return np.count_nonzero(self.numbers, axis=1).astype(np.intp, copy=False)
+        n: NDArray[np.intp] = np.count_nonzero(self.numbers, axis=1)
+        return n
 
     def contains(self, symbols: Sequence[str]) -> NDArray[np.bool_]:
         """Which of the elements each row has, bool [N, len(symbols)].

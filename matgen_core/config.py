@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ class RunConfig(Options):
                 raise ValueError(str(UnknownName.of("element", symbol, ATOMIC_NUMBER)))
         return symbols
 
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, name: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+            raise ValueError("use auto, cpu, cuda or cuda:N")
+        return name
+
     def to_toml(self) -> str:
         """The settings as a ``run.toml`` that repeats the run."""
         import tomli_w
@@ -55,11 +63,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"cannot read {path}: {error}") from error
 
 
-def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
+def parse_assignments(
+    assignments: Iterable[str], components: Collection[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Options from ``component.option=value``; a value is TOML where it can be, else a string.
+
+    Args:
+        assignments: as on the command line.
+        components: those that can be set; None to leave that to the caller.
 
     Raises:
         InvalidOption: an assignment of another form.
+        UnknownName: a component that is not among `components`.
     """
     options: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
@@ -67,9 +82,22 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
         component, dot, option = target.strip().rpartition(".")
         if not (equals and dot and component and option):
             raise InvalidOption(f"--set {assignment!r}: write component.option=value")
+        if components is not None and component not in components:
+            raise UnknownName.of("component in --set", component, components)
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
         options.setdefault(component, {})[option] = value
     return options
+
+
+def merge_options(options: Any, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of a file, with changes.
+
+    Raises:
+        InvalidOption: what the file has as options is not a table a component.
+    """
+    if not (isinstance(options, dict) and all(isinstance(o, dict) for o in options.values())):
+        raise InvalidOption(f"options = {options!r}: write a table [options.COMPONENT]")
+    return {name: options.get(name, {}) | changes.get(name, {}) for name in options | changes}

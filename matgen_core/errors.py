@@ -28,7 +28,8 @@ class UnknownName(MatgenError):
     def of(cls, kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
         """Build the message: "did you mean" for a near miss, the list otherwise."""
         names = sorted(known)
-        near = get_close_matches(name, names, n=1)
+        alike = [known for known in names if known.casefold() == name.casefold()]
+        near = alike or get_close_matches(name, names, n=1)
         if near:
             answer = f"did you mean {near[0]!r}?"
         elif len(names) > MANY:

@@ -193,8 +193,8 @@ class Pipeline:
             decodable = compositions.n_elements > 0
             first = compositions.first_occurrence() & decodable & ~member(fingerprints, seen)
             seen = np.sort(np.concatenate([seen, fingerprints[first]]), kind="stable")
-            wanted: NDArray[np.bool_] = compositions.contains(config.require).all(axis=1)
-            wanted &= ~compositions.contains(config.exclude).any(axis=1)
+            held = np.asarray(compositions.contains(config.require).all(axis=1))
+            wanted = held & ~compositions.contains(config.exclude).any(axis=1)
             novel = None
             if self.known is not None:
                 novel = decodable & ~self.known.contains(compositions)

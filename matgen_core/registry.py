@@ -285,6 +285,8 @@ def validate(model: type[Model], values: Mapping[str, Any], owner: str) -> Model
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise UnknownName.of(f"option of {owner}", key, model.model_fields) from None
+        if first["type"] == "missing":
+            raise InvalidOption(f"{owner}.{key} is required") from None
         reason = first["msg"].removeprefix("Value error, ")
         raise InvalidOption(f"{owner}.{key} = {first['input']!r}: {reason}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -19,6 +19,7 @@ from matgen_core.tables import open_table
 if TYPE_CHECKING:
     import pandas as pd
 
+STDIN = 0
 CHUNK = 50_000
 """Rows in memory at once."""
 
@@ -59,21 +60,24 @@ def screen(
     """
     report = Report(passed=dict.fromkeys(checks, 0))
     with ExitStack() as stack:
-        if source == "-":
-            lines: TextIO = sys.stdin
-        else:
-            try:
-                lines = stack.enter_context(
-                    open(source, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        try:
+            lines = stack.enter_context(
+                open(
+                    STDIN if source == "-" else source,
+                    encoding="utf-8-sig",
+                    errors="backslashreplace",
+                    newline="",
+                    closefd=source != "-",
                 )
-            except OSError as error:
-                raise DataError(f"cannot read {source}: {error.strerror}") from error
+            )
+        except OSError as error:
+            raise DataError(f"cannot read {source}: {error.strerror}") from error
         header, rows = _rows(source, lines, column)
         for name in (*checks, "error"):
             if name in header:
                 raise DataError(f"{source} has a column {name!r} already: rename it first")
         table = stack.enter_context(open_table(output)) if output else None
-        while chunk := list(islice(rows, CHUNK)):
+        for chunk in _chunks(source, rows):
             frame = _verdicts(header, chunk, checks, column)
             if table is None:
                 sys.stdout.write(frame.to_csv(index=False, header=not report.rows))
@@ -92,7 +96,13 @@ def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[
     first = next(lines, "")
     if not first.strip():
         raise DataError(f"{source} is empty")
-    header = [name.strip() for name in next(csv.reader([first]))]
+    try:
+        header = [name.strip() for name in next(csv.reader([first]))]
+    except csv.Error as error:
+        raise DataError(f"cannot read {source}: {error}") from error
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(f"{source} has two columns {name!r}: rename one of them")
     if column in header:
         return header, csv.reader(lines)
     if len(header) > 1 or source.endswith(".csv"):
@@ -101,6 +111,18 @@ def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[
             "name the column of formulas with --column"
         )
     return [column], ([line.strip()] for line in chain([first], lines))
+
+
+def _chunks(source: str, rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
+    """Rows by the chunk; at least one chunk, so that a header without rows is a table too."""
+    rows = iter(rows)
+    try:
+        chunk = list(islice(rows, CHUNK))
+        yield chunk
+        while chunk := list(islice(rows, CHUNK)):
+            yield chunk
+    except csv.Error as error:
+        raise DataError(f"cannot read {source}: {error}") from error
 
 
 def _verdicts(

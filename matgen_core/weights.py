@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from matgen_core.compositions import Compositions
 from matgen_core.errors import WeightsError
 
-
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 """A file's own name: a card cannot reach out of its directory."""
 

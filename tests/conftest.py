@@ -146,6 +146,7 @@ def toy(install: Install) -> Path:
 def wgan_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of weights of the smallest WGAN, untrained."""
     import torch
+
     from matgen_wgan import Layer, Network, model
 
     torch.manual_seed(0)
@@ -175,9 +176,7 @@ Cli = Callable[..., Answer]
 
 
 @pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Cli:
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     """Run ``matgen ARGUMENTS`` in this process, in an empty folder."""
     from matgen_core.cli import main
 

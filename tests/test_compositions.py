@@ -136,8 +136,8 @@ def test_failures_keep_their_place() -> None:
     "formula",
     [
         "", "   ", "fe2o3", "FE2O3", "Xx", "J", "2H2O", "Fe-O", "Fe2 O3", "Fe+2O3", "H2O*", "Fe@C",
-        "(Fe", "Fe)", "(Fe]2", "()", "Fe0", "(Fe)0", "Fe1.2.3", "Fe.", "Fe-1", "NaCl;DROP", "Na\0Cl",
-        "Fe₂O₃", "Ｆｅ", "Fe²", "é", "水", "NaCl\nMgO", "H" + "9" * 900, "H65536", "H0.0000001O",
+        "(Fe", "Fe)", "(Fe]2", "()", "Fe0", "(Fe)0", "Fe1.2.3", "Fe.", "Fe-1", "NaCl;DROP",
+        "Na\0Cl",         "Fe₂O₃", "Ｆｅ", "Fe²", "é", "水", "NaCl\nMgO", "H" + "9" * 900, "H65536", "H0.0000001O",
         "H1e5", "Fe1/2O", "nan", None, math.nan, 3, b"NaCl", ["NaCl"],
     ],
 )  # fmt: skip
@@ -325,7 +325,9 @@ def test_indexing() -> None:
         ([[]], [[]], "share a shape"),
     ],
 )
-def test_invalid_arrays_are_refused(numbers: list[object], counts: list[object], message: str) -> None:
+def test_invalid_arrays_are_refused(
+    numbers: list[object], counts: list[object], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Compositions(np.array(numbers, np.uint8), np.array(counts, np.uint16))
 

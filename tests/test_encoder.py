@@ -19,9 +19,7 @@ from matgen_onehot.encoder import ALPHABET, OneHot
 
 ENCODER = OneHot(OneHotOptions())
 
-compositions = st.dictionaries(
-    st.sampled_from(ALPHABET), st.integers(1, 8), min_size=2, max_size=8
-)
+compositions = st.dictionaries(st.sampled_from(ALPHABET), st.integers(1, 8), min_size=2, max_size=8)
 
 
 def formula(composition: dict[str, int]) -> str:
@@ -170,7 +168,11 @@ def test_uniform_garbage_is_an_empty_row(value: float) -> None:
 
 def test_nan_in_one_sample_leaves_its_neighbours() -> None:
     samples = np.concatenate(
-        [grid(("Na", 1, 1), ("Cl", 1, 1)), np.full((1, 85, 8), np.nan), grid(("Mg", 1, 1), ("O", 1, 1))]
+        [
+            grid(("Na", 1, 1), ("Cl", 1, 1)),
+            np.full((1, 85, 8), np.nan),
+            grid(("Mg", 1, 1), ("O", 1, 1)),
+        ]
     )
     assert ENCODER.decode(samples).to_formulas() == ["NaCl", "", "MgO"]
 

@@ -194,7 +194,9 @@ def test_the_command_line_overrides_the_file(cli: Cli) -> None:
     Path("run.toml").write_text(
         'generator = "tape-salts"\nnum = 5\nseed = 9\n[options.tape]\norder = [0]\npause = 0.0\n'
     )
-    answer = cli("run", "-c", "run.toml", "-n", 3, "--set", "tape.order=[2]", "-o", "x.csv", "--json")
+    answer = cli(
+        "run", "-c", "run.toml", "-n", 3, "--set", "tape.order=[2]", "-o", "x.csv", "--json"
+    )
     config = json.loads(answer.out)["config"]
     assert (config["num"], config["seed"]) == (3, 9)
     assert config["options"] == {"tape": {"order": [2], "pause": 0.0}}
@@ -239,8 +241,10 @@ def test_ctrl_c_leaves_a_valid_file(suffix: str, tmp_path: Path) -> None:
 def test_an_error_on_the_way_keeps_what_was_written(tmp_path: Path) -> None:
     pipeline = tape([MGO, KBR, SIC], batch_size=1)
     sample = pipeline.generator.sample
-    pipeline.generator.sample = lambda n, seed: (  # type: ignore[method-assign]
-        sample(n, seed) if pipeline.generator.at < 2 else sample(n, seed)[:0]
+    pipeline.generator.sample = (
+        lambda n, seed: (  # type: ignore[method-assign]
+            sample(n, seed) if pipeline.generator.at < 2 else sample(n, seed)[:0]
+        )
     )
     with pytest.raises(PluginError, match="tape-salts"):
         pipeline.run(tmp_path / "x.csv")
@@ -259,11 +263,11 @@ main()
 
 
 def limited(limit: int, suffix: str, folder: Path, n: int) -> subprocess.CompletedProcess[str]:
-    """A run of 100 rows, two a batch, whose files cannot grow beyond `limit` bytes."""
+    """A run of `n` samples, two a batch, whose files cannot grow beyond `limit` bytes."""
     arguments = ["run", "-g", "random", "-n", str(n), "--batch-size", "2", "-o", f"x.{suffix}"]
     return subprocess.run(
         [sys.executable, "-c", LIMITED, str(limit), *arguments],
-        cwd=folder, capture_output=True, text=True,
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -298,11 +302,8 @@ def test_a_full_disk_leaves_no_damaged_parquet(tmp_path: Path) -> None:
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "File too large" in done.stderr
-    kept = [p.name for p in tmp_path.iterdir()]
-    if "are kept" in done.stderr:
-        assert f"the {len(read(tmp_path / 'x.parquet'))} rows" in done.stderr
-    else:
-        assert kept == []
+    assert "kept" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("example")
@@ -432,7 +433,7 @@ def test_a_generator_that_breaks_its_contract_is_named(
         lambda n: np.ones(n + 1, np.bool_),
         lambda n: np.ones((n, 1), np.bool_),
         lambda n: np.ones(n, np.int64),
-        lambda n: np.ones(n),
+        np.ones,
         lambda n: [True] * n,
         lambda n: True,
         lambda n: None,

@@ -31,7 +31,7 @@ def show(name: Name, assignments: options.Set = None, as_json: options.Json = Fa
     """What each cleaning rule drops."""
     from matgen_core.config import parse_assignments
 
-    dataset = _source(name, parse_assignments(assignments or []).get(name)).load()
+    dataset = _source(name, parse_assignments(assignments or [], [name]).get(name)).load()
     if as_json:
         print_json(
             {

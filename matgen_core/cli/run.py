@@ -56,7 +56,7 @@ def run(
     as_json: options.Json = False,
 ) -> None:
     """Generate compositions, keep the valid and unknown ones, and write them to a table."""
-    from matgen_core.config import parse_assignments, read_toml
+    from matgen_core.config import merge_options, parse_assignments, read_toml
     from matgen_core.pipeline import Pipeline
     from matgen_core.registry import discover
     from matgen_core.weights import write_atomically
@@ -74,8 +74,9 @@ def run(
     }
     settings = read_toml(config) if config else {}
     settings |= {name: value for name, value in given.items() if value is not None}
-    for component, values in parse_assignments(assignments or []).items():
-        settings.setdefault("options", {}).setdefault(component, {}).update(values)
+    if assignments:
+        changes = parse_assignments(assignments)
+        settings["options"] = merge_options(settings.get("options", {}), changes)
 
     path = output or Path(f"matgen-{datetime.now():%Y%m%d-%H%M%S}.csv")
     pipeline = Pipeline(discover(), **settings)

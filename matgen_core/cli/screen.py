@@ -35,16 +35,17 @@ def screen(
     """Validate your own formulas: every row comes back, in order, with its verdicts."""
     from matgen_core import screening
     from matgen_core.config import parse_assignments
+    from matgen_core.errors import InvalidOption
     from matgen_core.registry import discover
 
     registry = discover()
-    settings = parse_assignments(assignments or [])
-    checks = {
-        name: registry.create("validator", name, settings.get(name))
-        for name in options.names(validators) or []
-    }
+    names = options.names(validators) or []
+    settings = parse_assignments(assignments or [], names)
+    checks = {name: registry.create("validator", name, settings.get(name)) for name in names}
     if output is None and source != "-":
-        output = Path(source).with_suffix(".screened.csv")
+        output = Path(f"{source.removesuffix(Path(source).suffix)}.screened.csv")
+    if output is None and as_json:
+        raise InvalidOption("--json: the table goes to stdout already, name a file with --output")
     with progress_bar("screening", None) as advance:
         report = screening.screen(source, checks, output, column=column, progress=advance)
     if as_json:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+from contextlib import suppress
+from pathlib import Path
+
 import torch
 
 from matgen_core.errors import InvalidOption
@@ -32,6 +36,8 @@ def describe(device: torch.device) -> str:
     """The hardware's name, for cards and reports."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    import platform
-
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+    name = platform.machine()
+    with suppress(OSError, StopIteration):  # Linux alone says which CPU it is
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return f"CPU {name}, {torch.get_num_threads()} threads"

@@ -60,7 +60,7 @@ class WganRecipe(Options):
 class WganOptions(Options):
     """Options of the generator `wgan`."""
 
-    batch_size: int = Field(4096, ge=1, description="Samples computed at once on the device.")
+    batch_size: int = Field(default=1024, ge=1, description="Samples computed at once.")
 
 
 _OQMD = Network(

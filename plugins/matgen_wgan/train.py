@@ -128,17 +128,18 @@ def train(job: Job) -> None:
 
     def draw(n: int, seed: int) -> NDArray[Any]:
         shipped.eval()
-        return sample(shipped, recipe.network.latent, n, seed, 4096)
+        return sample(shipped, recipe.network.latent, n, seed, 1024)
 
     def write(measured: dict[str, float]) -> None:
-        recipe_done = recipe.model_dump(exclude={"network"})
+        seen = progress["step"] * batch * recipe.critic_steps
         job.write(
             {key: _half(value).numpy() for key, value in shipped.state_dict().items()},
             model={"network": recipe.network.model_dump(), "grid": list(grid)},
             training={
-                **recipe_done,
+                **recipe.model_dump(exclude={"network"}),
+                "epochs": round(seen / len(grids), 2),
                 "steps": progress["step"],
-                "samples_seen": progress["step"] * batch * recipe.critic_steps,
+                "samples_seen": seen,
                 "hours": round(progress["seconds"] / 3600, 3),
                 "hardware": devices.describe(device),
                 "precision": "bfloat16" if cuda else "float32",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from matgen_core import Component, Options, hookimpl
 from pydantic import Field
+
+from matgen_core import Component, Options, hookimpl
 
 
 class RandomOptions(Options):

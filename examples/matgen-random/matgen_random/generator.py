@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from matgen_core import Generator
 from matgen_onehot.encoder import OneHot
-from numpy.typing import NDArray
 
 
 class UniformRandom(Generator):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
+
 from matgen_core import Compositions, Predictor
 from matgen_core.elements import SYMBOLS
-from numpy.typing import NDArray
 
 
 class MolarMass(Predictor):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from matgen_core import Compositions, Validator
 from numpy.typing import NDArray
+
+from matgen_core import Compositions, Validator
 
 
 class NoRadioactive(Validator):

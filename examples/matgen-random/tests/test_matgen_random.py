@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import matgen_onehot
 import matgen_random
 import numpy as np
 import pytest
+
+import matgen_onehot
 from matgen_core import Compositions, Pipeline, Registry
 from matgen_core.errors import InvalidOption
 from matgen_core.registry import Plugin
