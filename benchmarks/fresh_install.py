@@ -1,6 +1,6 @@
 """Both README commands in empty environments: wall time, and what the first one prints.
 
-    python benchmarks/fresh_install.py [--skip-tests]
+python benchmarks/fresh_install.py [--skip-tests]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def parse_assignments(
     return options
 
 
-def merge_options(options: Any, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def merge_options(options: Any, changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The options of a file, with changes.
 
     Raises:

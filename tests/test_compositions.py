@@ -137,7 +137,8 @@ def test_failures_keep_their_place() -> None:
     [
         "", "   ", "fe2o3", "FE2O3", "Xx", "J", "2H2O", "Fe-O", "Fe2 O3", "Fe+2O3", "H2O*", "Fe@C",
         "(Fe", "Fe)", "(Fe]2", "()", "Fe0", "(Fe)0", "Fe1.2.3", "Fe.", "Fe-1", "NaCl;DROP",
-        "Na\0Cl",         "Fe₂O₃", "Ｆｅ", "Fe²", "é", "水", "NaCl\nMgO", "H" + "9" * 900, "H65536", "H0.0000001O",
+        "Na\0Cl", "Fe₂O₃", "Ｆｅ", "Fe²", "é", "水",
+        "NaCl\nMgO", "H" + "9" * 900, "H65536", "H0.0000001O",
         "H1e5", "Fe1/2O", "nan", None, math.nan, 3, b"NaCl", ["NaCl"],
     ],
 )  # fmt: skip

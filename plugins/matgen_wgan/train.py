@@ -14,7 +14,7 @@ import copy
 import json
 import math
 import time
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,60 @@ from matgen_core.training import Job
 from matgen_core.weights import WeightsDir, write_atomically
 from matgen_networks import checkpoint
 from matgen_networks import device as devices
-from matgen_networks.layers import Upsampler
+from matgen_networks.layers import Downsampler, Upsampler
 from matgen_networks.progress import training_progress
 from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
 
 METRICS = "metrics.jsonl"
 FINAL_SAMPLES = 100_000
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What generator and critic minimise.
+
+    The gradient penalty needs no double backward (see `Downsampler.input_gradient`), so both
+    losses compile whole.
+
+    Args:
+        generator: its weights are the first thing trained.
+        critic: and the second.
+        recipe: chooses the critic's loss.
+        mixed_precision: compute convolutions in bfloat16.
+    """
+
+    generator: Upsampler
+    critic: Downsampler
+    recipe: WganRecipe
+    mixed_precision: bool
+
+    def of_critic(self, real: Tensor, z: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+        """The critic's loss, and the estimate of the Wasserstein distance in it.
+
+        Args:
+            real: known compounds, [B, rows, columns].
+            z: latent vectors, [B, latent].
+            mix: where between real and generated the penalty looks, in [0, 1), [B, 1, 1].
+        """
+        with self._autocast(real):
+            with torch.no_grad():
+                fake = self.generator(z)
+            scores = self.critic(torch.cat([real, fake])).float()
+            wasserstein = scores[: len(real)].mean() - scores[len(real) :].mean()
+            if self.recipe.loss == "weight-clipping":
+                return -wasserstein, wasserstein
+            gradient = self.critic.input_gradient(real + mix * (fake - real)).float()
+        norm = gradient.flatten(1).norm(dim=1)
+        return self.recipe.penalty * ((norm - 1) ** 2).mean() - wasserstein, wasserstein
+
+    def of_generator(self, z: Tensor) -> Tensor:
+        """The generator's loss for latent vectors [B, latent]."""
+        with self._autocast(z):
+            return -self.critic(self.generator(z)).float().mean()
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.mixed_precision)
 
 
 def train(job: Job) -> None:
@@ -54,7 +101,12 @@ def train(job: Job) -> None:
     grid = (grids.shape[1], grids.shape[2])
     generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
     critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
-    shipped = copy.deepcopy(generator)  # the running average, or a copy of the last generator
+    # What is shipped: a running average of the generator, statistics of its norms included.
+    shipped = copy.deepcopy(generator)
+    averages, averaged = (
+        [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+        for network in (shipped, generator)
+    )
 
     adam: dict[str, Any] = {"betas": recipe.betas, "fused": True}
     generator_adam = torch.optim.Adam(generator.parameters(), recipe.lr_generator, **adam)
@@ -72,36 +124,15 @@ def train(job: Job) -> None:
     job.out.mkdir(parents=True, exist_ok=True)
     _forget_after(job.out / METRICS, progress["step"])
 
-    def autocast() -> AbstractContextManager[Any]:
-        return torch.autocast(device.type, torch.bfloat16, enabled=cuda)
-
-    def critic_loss(real: Tensor, z: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
-        with autocast():
-            with torch.no_grad():
-                fake = generator(z)
-            scores = critic(torch.cat([real, fake])).float()
-            wasserstein = scores[:batch].mean() - scores[batch:].mean()
-            if recipe.loss == "weight-clipping":
-                return -wasserstein, wasserstein
-            gradient = critic.input_gradient(real + mix * (fake - real)).float()
-        norm = gradient.flatten(1).norm(dim=1)
-        return recipe.penalty * ((norm - 1) ** 2).mean() - wasserstein, wasserstein
-
-    def generator_loss(z: Tensor) -> Tensor:
-        with autocast():
-            return -critic(generator(z)).float().mean()
-
-    # The penalty needs no double backward (see Downsampler.input_gradient), so both losses
-    # compile whole. On a CPU compilation gained nothing.
-    if cuda:
+    losses = Losses(generator, critic, recipe, mixed_precision=cuda)
+    critic_loss, generator_loss = losses.of_critic, losses.of_generator
+    if cuda:  # on a CPU compilation gained nothing
         critic_loss, generator_loss = torch.compile(critic_loss), torch.compile(generator_loss)
-
-    done = progress["step"]
 
     def latent() -> Tensor:
         return torch.randn(batch, recipe.network.latent, generator=random, device=device)
 
-    def step() -> tuple[Tensor, Tensor]:
+    def step(number: int) -> tuple[Tensor, Tensor]:
         """`critic_steps` critic updates and one of the generator; its loss, the estimate."""
         for _ in range(recipe.critic_steps):
             rows = torch.randint(len(grids), (batch,), generator=random, device=device)
@@ -120,10 +151,9 @@ def train(job: Job) -> None:
         loss.backward()
         generator_adam.step()
         critic.requires_grad_(True)
-        nonlocal done
-        done += 1
         # A young average is kept short, or it would remember the initial weights for long.
-        _average(shipped, generator, min(recipe.averaging, done / (done + 10)))
+        decay = min(recipe.averaging, number / (number + 10))
+        torch._foreach_lerp_(averages, averaged, 1 - decay)
         return loss.detach(), wasserstein.detach()
 
     def draw(n: int, seed: int) -> NDArray[Any]:
@@ -154,8 +184,8 @@ def train(job: Job) -> None:
             to_next = recipe.interval - progress["step"] % recipe.interval
             steps = min(to_next, total - progress["step"])
             sums = torch.zeros(2, device=device)
-            for _ in range(steps):
-                sums += torch.stack(step())
+            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
+                sums += torch.stack(step(number))
                 report.advance()
             generator_mean, wasserstein_mean = (sums / steps).tolist()
             measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
@@ -214,16 +244,6 @@ def _forget_after(path: Path, step: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
         write_atomically(path, "".join(whole).encode())
-
-
-@torch.no_grad()
-def _average(shipped: Upsampler, generator: Upsampler, decay: float) -> None:
-    """Move the shipped weights, and the statistics of their norms, towards the generator's."""
-    for mean, value in zip(
-        shipped.state_dict().values(), generator.state_dict().values(), strict=True
-    ):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
 
 
 def _half(tensor: Tensor) -> Tensor:
