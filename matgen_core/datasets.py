@@ -61,6 +61,11 @@ def held_out(compositions: Compositions, fraction: float = 0.1, seed: int = 0) -
 
     The choice hangs on the reduced formula and the seed alone: no polymorph, multiple or copy
     of a held-out compound can be among the training rows, of this data set or of another.
+
+    Args:
+        compositions: N rows; a multiple counts as its reduced formula.
+        fraction: share that is held out, 0 <= fraction < 1.
+        seed: of the choice.
     """
     salt = splitmix64(np.array([seed], np.uint64))
     draw = splitmix64(compositions.reduced().fingerprints() ^ salt)

@@ -14,13 +14,20 @@ from pydantic import ValidationError
 
 from matgen_core import hookspecs
 from matgen_core.errors import InvalidOption, PluginError, UnknownName
-from matgen_core.interfaces import Options
+from matgen_core.interfaces import Encoder, Generator, Options, Predictor, Source, Validator
 from matgen_core.weights import WeightsDir
 
 Model = TypeVar("Model", bound=Options)
 
-KINDS = ("source", "encoder", "generator", "validator", "predictor")
-"""The kinds of component, in the order of the data flow."""
+INTERFACES: dict[str, type] = {
+    "source": Source,
+    "encoder": Encoder,
+    "generator": Generator,
+    "validator": Validator,
+    "predictor": Predictor,
+}
+"""The interface of each kind of component, in the order of the data flow."""
+KINDS = tuple(INTERFACES)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class Registry:
         """
         entry = self._entry(name)
         if entry is None or entry.kind != kind:
-            raise self._unknown(kind, name, self.entries(kind))
+            raise self.unknown(kind, name, self.entries(kind))
         assert isinstance(entry.item, Component)
         return entry.item
 
@@ -170,12 +177,12 @@ class Registry:
             PluginError: two plugins use the name.
             WeightsError: the directory is damaged.
         """
-        if Path(name, WeightsDir.CARD).is_file():
-            return WeightsDir(Path(name))
         entry = self._entry(name)
-        if entry is None or not isinstance(entry.item, Weights):
-            raise self._unknown("weights", name, self.entries("weights"))
-        return WeightsDir(entry.item.path)
+        if entry and isinstance(entry.item, Weights):
+            return WeightsDir(entry.item.path)
+        if entry is None and Path(name, WeightsDir.CARD).is_file():
+            return WeightsDir(Path(name))
+        raise self.unknown("weights", name, self.entries("weights"))
 
     def resolve(self, kind: str, name: str) -> tuple[Component, WeightsDir | None]:
         """The component that `name` means: its own name, a name of weights, or their path.
@@ -187,7 +194,8 @@ class Registry:
             WeightsError: the weights are damaged.
         """
         entry = self._entry(name)
-        if Path(name, WeightsDir.CARD).is_file() or (entry and isinstance(entry.item, Weights)):
+        is_folder = entry is None and Path(name, WeightsDir.CARD).is_file()
+        if is_folder or (entry and isinstance(entry.item, Weights)):
             weights = self.weights(name)
             return self.component(kind, weights.card.component), weights
         trained = [
@@ -197,7 +205,7 @@ class Registry:
             and any(owner.kind == kind for owner in self._entries.get(e.item.component, ()))
         ]
         if entry is None or entry.kind != kind:
-            raise self._unknown(kind, name, [*self.entries(kind), *trained])
+            raise self.unknown(kind, name, [*self.entries(kind), *trained])
         assert isinstance(entry.item, Component)
         if entry.item.needs_weights:
             fitting = [e.item.name for e in trained if getattr(e.item, "component", "") == name]
@@ -221,11 +229,17 @@ class Registry:
             UnknownName, PluginError, InvalidOption, WeightsError: see the message.
         """
         component, weights = self.resolve(kind, name)
-        return import_object(component.factory)(
+        made = import_object(component.factory)(
             validate(component.options, options or {}, component.name),
             weights=weights,
             device=device,
         )
+        if not isinstance(made, INTERFACES[kind]):
+            raise PluginError(
+                f"{kind} {component.name!r}: {component.factory} is no "
+                f"matgen_core.{INTERFACES[kind].__name__}"
+            )
+        return made
 
     def _entry(self, name: str) -> Entry | None:
         found = self._entries.get(name, [])
@@ -234,7 +248,8 @@ class Registry:
             raise PluginError(f"{name!r} is provided by {owners}: uninstall one of them")
         return found[0] if found else None
 
-    def _unknown(self, kind: str, name: str, known: Iterable[Entry]) -> UnknownName:
+    def unknown(self, kind: str, name: str, known: Iterable[Entry]) -> UnknownName:
+        """The error for a name that is not among the known; it mentions plugins not loaded."""
         hint = ""
         if self.broken:
             hint = f"(not loaded: {'; '.join(f'{b.plugin}: {b.reason}' for b in self.broken)})"

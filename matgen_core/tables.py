@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TableWriter(ABC):
     """A table that appears whole under its name when the writer is closed.
 
-    Rows gather in ``.NAME.partial``. Closing puts that file in place, also after Ctrl-C or an
+    Rows gather in ``.NAME.PROCESS.partial``. Closing puts it in place, also after Ctrl-C or an
     error, with every batch that was written whole; until then a file of that name stays as it
     was. Without a whole batch nothing is put in place.
 
@@ -33,7 +33,7 @@ class TableWriter(ABC):
         self.path = path
         self.rows = 0
         self._batches = 0
-        self._partial = path.with_name(f".{path.name}.partial")
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             self._open()
         except OSError as error:

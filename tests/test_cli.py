@@ -89,7 +89,7 @@ def files(toy: Path, wgan_weights: Path, tmp_path: Path) -> Path:
         ("run -g wgan --device gpu0", "run.device = 'gpu0': use auto, cpu, cuda or cuda:N"),
         ("run -g wgan --device cuda:x", "run.device = 'cuda:x'"),
         ("run -g wgan --device CUDA", "run.device = 'CUDA'"),
-        ("run -g wgan --device cuda:99", "CUDA devices; use --device cpu"),
+        ("run -g ./wgan --device cuda:99", "CUDA devices; use --device cpu"),
         ("run -g tape --device gpu0", "run.device = 'gpu0'"),
         # files
         ("run -g tape -c missing.toml", "cannot read missing.toml"),

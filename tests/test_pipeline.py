@@ -216,7 +216,7 @@ def test_ctrl_c_leaves_a_valid_file(suffix: str, tmp_path: Path) -> None:
         [*command, *arguments, *options], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
-    partial = tmp_path / f".x.{suffix}.partial"
+    partial = tmp_path / f".x.{suffix}.{process.pid}.partial"
     deadline = time.monotonic() + 60
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None, process.communicate()

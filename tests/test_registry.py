@@ -10,10 +10,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Cli, Install
 
-from matgen_core import Component, Options, Registry, Weights, discover, hookimpl
+from matgen_core import (
+    Component,
+    Compositions,
+    Options,
+    Registry,
+    Validator,
+    Weights,
+    discover,
+    hookimpl,
+)
 from matgen_core.errors import InvalidOption, PluginError, UnknownName
 from matgen_core.registry import Plugin, import_object
 
@@ -224,15 +234,34 @@ def test_options() -> None:
     registry = Registry()
     factory = f"{__name__}:Holder"
     registry.load(A, plugin(matgen_validators=[Component("v", factory, options=Settings)]))
-    assert registry.create("validator", "v", {"size": 5}, device="cpu") == (5, None, "cpu")
+    made = registry.create("validator", "v", {"size": 5}, device="cpu")
+    assert (made.options.size, made.weights, made.device) == (5, None, "cpu")
     with pytest.raises(UnknownName, match=r"unknown option of v 'siz': did you mean 'size'\?"):
         registry.create("validator", "v", {"siz": 5})
     with pytest.raises(InvalidOption, match=r"v\.size = 'big': .*integer"):
         registry.create("validator", "v", {"size": "big"})
 
 
-def Holder(options: Settings, weights: Any, device: str) -> tuple[int, Any, str]:
-    return options.size, weights, device
+class Holder(Validator):
+    def check(self, compositions: Compositions) -> np.ndarray:
+        return np.ones(len(compositions), np.bool_)
+
+
+def test_a_class_of_another_kind_is_refused() -> None:
+    registry = Registry()
+    registry.load(A, plugin(matgen_encoders=[Component("v", f"{__name__}:Holder")]))
+    with pytest.raises(PluginError, match=r"encoder 'v': .*:Holder is no matgen_core\.Encoder"):
+        registry.create("encoder", "v")
+
+
+def test_installed_names_win_over_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    factory = f"{__name__}:Holder"
+    registry.load(A, plugin(matgen_validators=[Component("v", factory)]))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "card.toml").write_text("damaged = true")
+    assert isinstance(registry.create("validator", "v"), Holder)
 
 
 @pytest.mark.parametrize("factory", ["nowhere:Nothing", f"{__name__}:Nothing", "nonsense", ""])

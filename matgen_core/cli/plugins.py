@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from matgen_core.cli import options
+from matgen_core.cli import options, weights
 from matgen_core.cli.render import print_json, print_table
 from matgen_core.interfaces import Options
-from matgen_core.registry import KINDS, Component, Entry, Weights, discover
+from matgen_core.registry import KINDS, Entry, Weights, discover
 
 app = typer.Typer(help="See what is installed.", no_args_is_help=True)
 
@@ -32,17 +32,18 @@ def list_(as_json: options.Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a component.")],
+    name: Annotated[str, typer.Argument(help="Name of a component or of weights.")],
     as_json: options.Json = False,
 ) -> None:
     """A component's options and recipes, with their defaults."""
-    from matgen_core.errors import UnknownName
-
     registry = discover()
-    components = [e for e in registry.entries() if isinstance(e.item, Component)]
-    entry = next((e for e in components if e.item.name == name), None)
+    entries = registry.entries()
+    entry = next((e for e in entries if e.item.name == name), None)
     if entry is None:
-        raise UnknownName.of("component", name, (e.item.name for e in components))
+        raise registry.unknown("name", name, entries)
+    if entry.kind == "weights":
+        weights.show(name, as_json)
+        return
     component = registry.component(entry.kind, name)
     training = component.training
     if as_json:

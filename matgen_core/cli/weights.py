@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from matgen_core.cli import options
-from matgen_core.cli.render import print_json, print_table
+from matgen_core.cli.render import print_json, print_table, stderr
+from matgen_core.errors import MatgenError
 from matgen_core.registry import discover
 
 app = typer.Typer(help="See which trained weights there are.", no_args_is_help=True)
@@ -17,7 +18,12 @@ app = typer.Typer(help="See which trained weights there are.", no_args_is_help=T
 def list_(as_json: options.Json = False) -> None:
     """All installed weights with their measured quality."""
     registry = discover()
-    cards = [registry.weights(entry.item.name).card for entry in registry.entries("weights")]
+    cards = []
+    for entry in registry.entries("weights"):
+        try:
+            cards.append(registry.weights(entry.item.name).card)
+        except MatgenError as error:  # the others are listed all the same
+            stderr.print(f"{entry.item.name}: {error}", highlight=False, soft_wrap=True)
     if as_json:
         print_json([card.model_dump() for card in cards])
         return

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from matgen_core.errors import WeightsError
@@ -30,15 +31,14 @@ class Wgan(Generator):
             raise WeightsError("wgan needs the weights of a generator")
         self.encoder = weights.card.encoder
         self.torch_device = devices.resolve(device)
-        self.latent = Network(**weights.card.model["network"]).latent
-        self.network = model.generator(
-            Network(**weights.card.model["network"]), tuple(weights.card.model["grid"])
-        )
-        tensors = load_file(weights.verified(WeightsDir.TENSORS))
         try:
+            network = Network(**weights.card.model["network"])
+            self.latent = network.latent
+            self.network = model.generator(network, tuple(weights.card.model["grid"]))
+            tensors = load_file(weights.verified(WeightsDir.TENSORS))
             self.network.load_state_dict({key: value.float() for key, value in tensors.items()})
-        except RuntimeError as error:
-            raise WeightsError(f"{weights.path}: {str(error).splitlines()[-1].strip()}") from error
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"{weights.path} holds no WGAN: {error}") from error
         self.network.eval().to(self.torch_device, memory_format=torch.channels_last)
 
     def sample(self, n: int, seed: int) -> NDArray[Any]:
