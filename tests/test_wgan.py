@@ -217,6 +217,7 @@ TINY = {
     "interval": 3,
     "evaluate": 64,
     "averaging": 0.9,
+    "decay": 0.0,
 }
 
 
@@ -342,7 +343,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_wgan import tiny_job
-tiny_job(Path(sys.argv[2]), Path(sys.argv[3]), epochs=2, resume=True).run()
+tiny_job(Path(sys.argv[2]), Path(sys.argv[3]), epochs=2, resume=True, recipe={"decay": 0.5}).run()
 """
 
 
@@ -365,8 +366,9 @@ def test_killed_training_goes_on_from_its_last_checkpoint(salts, tmp_path):
             break  # it was faster than we
         kills += 1
     assert kills
-    tiny_job(salts, out, epochs=2, resume=True).run()
-    tiny_job(salts, tmp_path / "whole", epochs=2).run()
+    slowing = {"decay": 0.5}
+    tiny_job(salts, out, epochs=2, resume=True, recipe=slowing).run()
+    tiny_job(salts, tmp_path / "whole", epochs=2, recipe=slowing).run()
     assert_same_training(tmp_path / "whole", out)
 
 

@@ -34,7 +34,9 @@ def print_table(
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for place, column in enumerate(columns):
         numeric = any(isinstance(row[place], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console.print(table)

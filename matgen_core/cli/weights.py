@@ -29,12 +29,12 @@ def list_(as_json: options.Json = False) -> None:
         return
     shown = ("decodable", "valid", "unique", "novel", "yield")
     rows = [
-        (c.name, c.component, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
+        (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
         for c in cards
     ]
     print_table(
-        "weights (shares of raw samples)",
-        ("name", "component", "trained on", "compounds", *shown),
+        "weights, by shares of raw samples",
+        ("name", "data", "compounds", *shown),
         rows,
     )
 

@@ -48,6 +48,12 @@ class WganRecipe(Options):
     batch_size: int = Field(512, ge=2, description="Compounds per critic step.")
     critic_steps: int = Field(1, ge=1, description="Critic steps per generator step.")
     epochs: float = Field(1000, gt=0, description="Passes of the critic over the training set.")
+    decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Last share of the training over which learning rates fall linearly to zero.",
+    )
     averaging: float = Field(
         0.0, ge=0, lt=1, description="Decay of the running average of generator weights shipped."
     )
@@ -112,6 +118,7 @@ PRESETS = {
         batch_size=32,
         critic_steps=3,
         epochs=20,
+        decay=0.5,
         averaging=0.998,
     ),
 }

@@ -134,6 +134,9 @@ def train(job: Job) -> None:
 
     def step(number: int) -> tuple[Tensor, Tensor]:
         """`critic_steps` critic updates and one of the generator; its loss, the estimate."""
+        slowed = min(1.0, (total - number + 1) / (recipe.decay * total)) if recipe.decay else 1.0
+        generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
+        critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
         for _ in range(recipe.critic_steps):
             rows = torch.randint(len(grids), (batch,), generator=random, device=device)
             mix = torch.rand(batch, 1, 1, generator=random, device=device)
