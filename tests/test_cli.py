@@ -195,7 +195,7 @@ def test_run_prints_a_table(cli: Cli) -> None:
         "generated": "10", "decodable": "7", "unique": "6", "novel": "5", "passed oxide": "4",
         "passed binary": "6", "passed all": "3", "candidates": "1",
     }  # fmt: skip
-    assert "1 rows in x.csv" in answer.out
+    assert "1 candidates in x.csv" in answer.out
     assert sorted(p.name for p in Path().iterdir()) == [
         "x.csv", "x.csv.report.json", "x.csv.run.toml"
     ]  # fmt: skip

@@ -114,5 +114,7 @@ def _print_report(report: Report, path: Path) -> None:
     rows = [(name, n, n / max(report.generated, 1)) for name, n in counts if n is not None]
     title = f"{report.config.generator}, seed {report.config.seed}"
     print_table(title, ("", "samples", "of all"), rows)
-    print(f"{report.generated / spent if spent else 0:,.0f} samples/s; candidates are unique,")
-    print(f"valid, novel: {report.rows_written:,} rows in {path}")
+    if spent:
+        print(f"{report.generated / spent:,.0f} samples/s")
+    kept = "compositions, rejected ones too," if report.config.keep_rejected else "candidates"
+    print(f"{report.rows_written:,} {kept} in {path}")

@@ -29,8 +29,7 @@ def list_(as_json: options.Json = False) -> None:
         return
     shown = ("decodable", "valid", "unique", "novel", "yield")
     rows = [
-        (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
-        for c in cards
+        (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown)) for c in cards
     ]
     print_table(
         "weights, by shares of raw samples",

@@ -34,6 +34,8 @@ from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
 
 METRICS = "metrics.jsonl"
+LOGGED = ("critic_loss", "generator_loss", "wasserstein")
+"""Means over an interval, beside the quality of a sample."""
 FINAL_SAMPLES = 100_000
 
 
@@ -132,8 +134,8 @@ def train(job: Job) -> None:
     def latent() -> Tensor:
         return torch.randn(batch, recipe.network.latent, generator=random, device=device)
 
-    def step(number: int) -> tuple[Tensor, Tensor]:
-        """`critic_steps` critic updates and one of the generator; its loss, the estimate."""
+    def step(number: int) -> Tensor:
+        """`critic_steps` critic updates and one of the generator; `LOGGED`, float32 [3]."""
         slowed = min(1.0, (total - number + 1) / (recipe.decay * total)) if recipe.decay else 1.0
         generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
         critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
@@ -141,8 +143,8 @@ def train(job: Job) -> None:
             rows = torch.randint(len(grids), (batch,), generator=random, device=device)
             mix = torch.rand(batch, 1, 1, generator=random, device=device)
             critic_adam.zero_grad()
-            loss, wasserstein = critic_loss(grids[rows].float(), latent(), mix)
-            loss.backward()
+            of_critic, wasserstein = critic_loss(grids[rows].float(), latent(), mix)
+            of_critic.backward()
             critic_adam.step()
             if recipe.loss == "weight-clipping":
                 with torch.no_grad():
@@ -150,14 +152,14 @@ def train(job: Job) -> None:
                         parameter.clamp_(-recipe.clip, recipe.clip)
         critic.requires_grad_(False)
         generator_adam.zero_grad()
-        loss = generator_loss(latent())
-        loss.backward()
+        of_generator = generator_loss(latent())
+        of_generator.backward()
         generator_adam.step()
         critic.requires_grad_(True)
         # A young average is kept short, or it would remember the initial weights for long.
         decay = min(recipe.averaging, number / (number + 10))
         torch._foreach_lerp_(averages, averaged, 1 - decay)
-        return loss.detach(), wasserstein.detach()
+        return torch.stack([of_critic, of_generator, wasserstein]).detach()
 
     def draw(n: int, seed: int) -> NDArray[Any]:
         shipped.eval()
@@ -186,11 +188,11 @@ def train(job: Job) -> None:
             started = time.perf_counter()
             to_next = recipe.interval - progress["step"] % recipe.interval
             steps = min(to_next, total - progress["step"])
-            sums = torch.zeros(2, device=device)
+            sums = torch.zeros(len(LOGGED), device=device)
             for number in range(progress["step"] + 1, progress["step"] + steps + 1):
-                sums += torch.stack(step(number))
+                sums += step(number)
                 report.advance()
-            generator_mean, wasserstein_mean = (sums / steps).tolist()
+            means = dict(zip(LOGGED, (sums / steps).tolist(), strict=True))
             measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
             progress["step"] += steps
             progress["seconds"] += time.perf_counter() - started
@@ -198,8 +200,7 @@ def train(job: Job) -> None:
                 "step": progress["step"],
                 "samples_seen": progress["step"] * batch * recipe.critic_steps,
                 "seconds": round(progress["seconds"], 1),
-                "generator_loss": generator_mean,
-                "wasserstein": wasserstein_mean,
+                **means,
                 **measured,
             }
             with (job.out / METRICS).open("a", encoding="utf-8") as file:
@@ -212,7 +213,7 @@ def train(job: Job) -> None:
             shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
             report.note(
                 f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
-                f"Wasserstein {wasserstein_mean:.3f}  {shares}"
+                f"Wasserstein {means['wasserstein']:.3f}  {shares}"
             )
 
     # The best generator was chosen by its yield among many evaluations; a fresh and larger draw
