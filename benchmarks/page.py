@@ -25,7 +25,7 @@ number of samples differ.
 
 | generator | charge neutral | balanced | novel |
 |---|---|---|---|
-| MatGAN, trained on screened ICSD (npj Comput. Mater. 6:84, 2020) | 84.5 % both | | 92.53 % (of 2 M) |
+| MatGAN, trained on screened ICSD (npj Comput. Mater. 2020) | 84.5 % both | | 92.53 % (of 2 M) |
 | BLMM Crystal Transformer (Adv. Sci. 2024) | 89.7 % | 84.8 % | |
 | Material transformers, best of seven (MLST 4:015001, 2023) | 97.61 % | 91.22 % | |
 

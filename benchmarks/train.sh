@@ -1,8 +1,20 @@
 #!/usr/bin/env bash
 # The commands that trained the shipped weights; each goes on where it was stopped.
-# Usage: benchmarks/train.sh FOLDER, then copy card.toml and both .safetensors of each network
-# into plugins/matgen_wgan/weights/NAME.
+#
+#   OMP_NUM_THREADS=1 benchmarks/train.sh FOLDER
+#
+# Each took one core 20 to 90 minutes. To ship a network, copy its card.toml, metrics.jsonl,
+# weights.safetensors and known.safetensors to plugins/matgen_wgan/weights/NAME.
 set -euo pipefail
 out=${1:?usage: benchmarks/train.sh FOLDER}
-matgen data fetch oqmd
-train() { matgen train wgan --resume --preset compact --data "$1" --out "$out/$2" "${@:3}"; }
+
+train() { # NAME DATA OPTION...
+    matgen train wgan --resume --preset compact --out "$out/$1" --data "${@:2}"
+}
+
+matgen data fetch oqmd # one package carries all three data sets
+train wgan-oqmd oqmd --set wgan.epochs=3.6
+train wgan-mp mp --set wgan.epochs=8 --set wgan.decay=0 --set wgan.averaging=0.995 \
+    --set wgan.interval=200 --set wgan.evaluate=4096
+train wgan-icsd icsd --set wgan.epochs=17 --set wgan.interval=300
+train wgan-mp-screened mp --screen charge,eneg --set wgan.epochs=11 --set wgan.interval=300

@@ -6,11 +6,8 @@ elements take 48 MB; strings, pymatgen objects and data frames exist only at the
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,20 +15,11 @@ from numpy.typing import NDArray
 
 from matgen_core.elements import ATOMIC_NUMBER, FORMULA_RANK, SYMBOLS
 from matgen_core.errors import InvalidFormula, UnknownName
+from matgen_core.formulas import parse
 
 if TYPE_CHECKING:
     import pandas as pd
     from pymatgen.core import Composition
-
-MAX_COUNT = 65_535
-"""Largest count of one element in a formula (counts are uint16)."""
-MAX_FORMULA_LENGTH = 1_000
-"""Longest formula read, in characters; anything longer is not a formula."""
-
-_TOKEN = re.compile(r"([A-Z][a-z]?)|([(\[{])|([)\]}])")
-# Nine digits hold any count that fits; a longer run of digits is refused instead of computed.
-_AMOUNT = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(?![\d.])")
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +90,8 @@ class Compositions:
         Returns:
             The compositions, as many as formulas, and the reason by row for each failure.
         """
-        rows: list[list[tuple[int, int]]] = []
-        reasons: dict[int, str] = {}
-        for i, formula in enumerate(formulas):
-            try:
-                rows.append(_parse(formula))
-            except InvalidFormula as reason:
-                rows.append([])
-                reasons[i] = str(reason)
-        return cls._from_rows(rows), reasons
+        numbers, counts, reasons = parse(formulas)
+        return cls(numbers, counts), reasons
 
     @classmethod
     def from_pymatgen(cls, compositions: Iterable[Composition]) -> Compositions:
@@ -120,17 +101,6 @@ class Compositions:
             InvalidFormula: for an amount that no uint16 count can hold.
         """
         return cls.from_formulas(c.formula.replace(" ", "") for c in compositions)
-
-    @classmethod
-    def _from_rows(cls, rows: Sequence[Sequence[tuple[int, int]]]) -> Compositions:
-        lengths = np.fromiter(map(len, rows), np.intp, len(rows))
-        width = max(1, int(lengths.max(initial=0)))
-        filled = np.arange(width) < lengths[:, None]
-        numbers = np.zeros(filled.shape, np.uint8)
-        counts = np.zeros(filled.shape, np.uint16)
-        numbers[filled] = [z for row in rows for z, _ in row]
-        counts[filled] = [c for row in rows for _, c in row]
-        return cls(numbers, counts)
 
     @staticmethod
     def concatenate(batches: Sequence[Compositions]) -> Compositions:
@@ -241,57 +211,3 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _parse(formula: str) -> list[tuple[int, int]]:
-    """(atomic number, count) pairs of one formula, ascending.
-
-    Groups nest through an explicit stack, so no input can exhaust the interpreter's.
-    """
-    if not isinstance(formula, str) or not formula.strip():
-        raise InvalidFormula("empty formula")
-    text = formula.strip()
-    if len(text) > MAX_FORMULA_LENGTH:
-        raise InvalidFormula(f"formula of {len(text)} characters (at most {MAX_FORMULA_LENGTH})")
-    # amounts[-1] is the innermost open group; its opening bracket is opened[-1].
-    amounts: list[dict[int, Fraction | int]] = [{}]
-    opened: list[str] = []
-    at = 0
-    while at < len(text):
-        token = _TOKEN.match(text, at)
-        if token is None:
-            raise InvalidFormula(f"{text!r}: unexpected {text[at]!r} at character {at + 1}")
-        at = token.end()
-        symbol, opening, closing = token.groups()
-        if opening:
-            opened.append(opening)
-            amounts.append({})
-            continue
-        if closing:
-            if not opened or _CLOSING[opened.pop()] != closing:
-                raise InvalidFormula(f"{text!r}: unmatched {closing!r} at character {at}")
-            group = amounts.pop()
-        elif symbol in ATOMIC_NUMBER:
-            group = {ATOMIC_NUMBER[symbol]: 1}
-        else:
-            raise InvalidFormula(f"{text!r}: no element {symbol!r}")
-        amount: Fraction | int = 1
-        if number := _AMOUNT.match(text, at):
-            at = number.end()
-            digits = number.group()
-            amount = int(digits) if digits.isdigit() else Fraction(digits)
-        target = amounts[-1]
-        for z, n in group.items():
-            target[z] = target.get(z, 0) + n * amount
-            if target[z] > MAX_COUNT:
-                raise InvalidFormula(f"{text!r}: more than {MAX_COUNT} atoms of {SYMBOLS[z]}")
-    if opened:
-        raise InvalidFormula(f"{text!r}: {opened[-1]!r} is never closed")
-    total = amounts[0]
-    scale = math.lcm(*(n.denominator for n in total.values()))
-    row = sorted((z, int(n * scale)) for z, n in total.items() if n)
-    if not row:
-        raise InvalidFormula(f"{text!r}: no atoms")
-    if max(n for _, n in row) > MAX_COUNT:
-        raise InvalidFormula(f"{text!r}: needs counts above {MAX_COUNT} to be whole numbers")
-    return row

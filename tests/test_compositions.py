@@ -9,15 +9,15 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element
 
 from matgen_core import Compositions
-from matgen_core.compositions import MAX_COUNT
 from matgen_core.datasets import held_out
 from matgen_core.elements import ATOMIC_NUMBER, SYMBOLS
 from matgen_core.errors import InvalidFormula, UnknownName
+from matgen_core.formulas import MAX_COUNT, parse_one
 
 REAL = """
 NaCl Fe2O3 LiFePO4 Ca(OH)2 Ca10(PO4)6(OH)2 K4[Fe(CN)6] (NH4)2SO4 [Co(NH3)6]Cl3 Al2(SO4)3
@@ -421,3 +421,44 @@ def test_held_out_never_changes() -> None:
         expected.append(mix(fingerprint ^ mix(0)) < 0.3 * 2**64)
     assert 0 < sum(expected) < len(expected)
     assert held_out(Compositions.from_formulas(formulas), 0.3).tolist() == expected
+
+
+# --- plain formulas are read all at once: the same as one by one --------------------------------
+
+SNIPPETS = ("Na", "Cl", "O", "H", "N", "C", "Co", "Xx", "X", "a", "l", "1", "2", "0", "12", "9999")
+ODD = ("99999", "65536", "(", ")", "[", "]", ".", "0.5", " ", "\n", "\0", "\r", "é", "²", "-", "_")
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(SNIPPETS + ODD), max_size=7).map("".join)
+        | st.lists(st.sampled_from(SNIPPETS), min_size=1, max_size=7).map("".join),
+        max_size=6,
+    )
+)
+@example(["Na\0Cl", "NaCl\0", "", "2Na", "Na0", "Na0Cl", "NaNaNa2", "H9999" * 7, "O" * 1001])
+@example(["NaCl\nKBr", "KBr"])
+def test_a_batch_reads_what_single_formulas_read(formulas: list[str]) -> None:
+    compositions, reasons = Compositions.parse(formulas)
+    assert len(compositions) == len(formulas)
+    for i, formula in enumerate(formulas):
+        there = compositions.numbers[i] > 0
+        row = zip(compositions.numbers[i, there], compositions.counts[i, there], strict=True)
+        alone = parse_alone(formula)
+        assert ([(int(z), int(c)) for z, c in row], reasons.get(i)) == alone
+
+
+def parse_alone(formula: str) -> tuple[list[tuple[int, int]], str | None]:
+    try:
+        return parse_one(formula), None
+    except InvalidFormula as reason:
+        return [], str(reason)
+
+
+def test_blocks_join_without_a_seam() -> None:
+    formulas = ["NaCl", "Ca(OH)2", "nonsense", "LiFePO4", "H"] * 25_000
+    compositions, reasons = Compositions.parse(formulas)
+    assert compositions.to_formulas()[-5:] == ["NaCl", "CaH2O2", "", "LiFePO4", "H"]
+    assert sorted(reasons) == list(range(2, len(formulas), 5))
+    one, _ = Compositions.parse(formulas[:5])
+    np.testing.assert_array_equal(compositions.fingerprints(), np.tile(one.fingerprints(), 25_000))
