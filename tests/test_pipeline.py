@@ -213,9 +213,14 @@ def test_ctrl_c_leaves_a_valid_file(suffix: str, tmp_path: Path) -> None:
     options = ["--set", f"tape.order={order}", "--set", "tape.pause=0.1"]
     command = [sys.executable, "-c", "from matgen_core.cli import main; main()"]
     process = subprocess.Popen(
-        [*command, *arguments, *options], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        [*command, *arguments, *options],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+        # A background job of a shell ignores SIGINT, and what it starts inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     partial = tmp_path / f".x.{suffix}.{process.pid}.partial"
     deadline = time.monotonic() + 60
     while not (partial.exists() and partial.stat().st_size):
@@ -257,6 +262,7 @@ def test_an_error_on_the_way_keeps_what_was_written(tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 from matgen_core.cli import main
+sys.dont_write_bytecode = True  # a file cut short by the limit would outlive the test
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
 main()
 """
