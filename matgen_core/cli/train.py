@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from matgen_core.cli import options
+from matgen_core.cli.render import stderr
 
 
 def train(
@@ -48,5 +49,9 @@ def train(
         f"{job.name}: {job.data.n_clean:,} compounds; {job.data.n_train:,} to train on, "
         f"{job.data.n_held_out:,} held out"
     )
-    job.run()
+    try:
+        job.run()
+    except KeyboardInterrupt:
+        stderr.print(f"matgen: stopped; the same command with --resume goes on in {out}")
+        raise typer.Exit(130) from None
     print(f"{job.name} is ready: matgen run --generator {out}")
