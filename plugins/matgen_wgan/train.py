@@ -172,7 +172,7 @@ def train(job: Job) -> None:
             model={"network": recipe.network.model_dump(), "grid": list(grid)},
             training={
                 **recipe.model_dump(exclude={"network"}),
-                "epochs": round(seen / len(grids), 2),
+                "epochs_seen": round(seen / len(grids), 2),
                 "steps": progress["step"],
                 "samples_seen": seen,
                 "hours": round(progress["seconds"] / 3600, 3),
