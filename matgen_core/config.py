@@ -20,6 +20,10 @@ class RunConfig(Options):
 
     generator: str = Field(description="Name of trained weights, or of a generator without any.")
     validators: list[str] = Field([], description="Names of validators, all of which must pass.")
+    predictors: list[str] = Field([], description="Names of predictors, or of their weights.")
+    where: str = Field("", description="Rows to keep, e.g. band_gap > 1.5 and not novel.")
+    sort: str = Field("", description="Column to sort by; -column for the greatest first.")
+    top: int | None = Field(None, description="Rows to keep: the first after sorting.")
     num: int = Field(10_000, ge=1, description="Samples to generate.")
     seed: int = Field(0, ge=0, description="Seed of everything random.")
     batch_size: int = Field(8192, ge=1, description="Samples in memory at once.")
@@ -48,7 +52,7 @@ class RunConfig(Options):
         """The settings as a ``run.toml`` that repeats the run."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Everything matgen raises on purpose.
 
-Each message is one line that says what is wrong and what to do next; the command
-line prints it to stderr and exits with code 2.
+Each message is one line that says what is wrong and what to do next (`WhereError` points at
+the place, in two more); the command line prints it to stderr and exits with code 2.
 """
 
 from __future__ import annotations
@@ -43,6 +43,25 @@ class UnknownName(MatgenError):
 
 class InvalidOption(MatgenError):
     """An option value that its component refuses."""
+
+
+class WhereError(InvalidOption):
+    """An expression that cannot be understood: what is wrong, the text, a caret under the place.
+
+    Args:
+        reason: what is wrong, on one line.
+        text: the expression.
+        at: index of the character that is wrong, or the length of the text.
+    """
+
+    WIDTH = 35
+    """Characters shown on either side of the place, so that no terminal breaks the line."""
+
+    def __init__(self, reason: str, text: str, at: int) -> None:
+        start = max(at - self.WIDTH, 0)
+        # A line break or an escape sequence must not move the caret.
+        shown = "".join(c if c.isprintable() else " " for c in text[start : at + self.WIDTH])
+        super().__init__(f"where: {reason}\n{shown}\n{' ' * (at - start)}^")
 
 
 class PluginError(MatgenError):

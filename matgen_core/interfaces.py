@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset
+from matgen_core.errors import PluginError
 
 if TYPE_CHECKING:
     from matgen_core.weights import WeightsDir
@@ -162,3 +163,29 @@ class Predictor(_Component):
     @abstractmethod
     def predict(self, compositions: Compositions) -> NDArray[np.float64]:
         """Predicted values, float64 [N]; NaN where the model does not apply."""
+
+
+NUMBERS = "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]
+"""Numpy's type codes of the real numbers."""
+
+
+def checked(owner: str, answer: Any, shape: tuple[int, ...], what: str, codes: str) -> NDArray[Any]:
+    """A component's answer, held to its contract.
+
+    Args:
+        owner: who gave it, for the message.
+        answer: what it gave.
+        shape: the shape it must have.
+        what: what it must be an array of, in words.
+        codes: the same as type codes of numpy.
+
+    Raises:
+        PluginError: it is something else.
+    """
+    if isinstance(answer, np.ndarray):
+        if answer.shape == shape and answer.dtype.char in codes:
+            return answer
+        given = f"an array of {answer.dtype} {answer.shape}"
+    else:
+        given = f"a {type(answer).__name__}"
+    raise PluginError(f"{owner} gave {given}, not an array of {what} {shape}")

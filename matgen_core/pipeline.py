@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from matgen_core.compositions import Compositions
 from matgen_core.config import RunConfig
-from matgen_core.errors import PluginError, UnknownName
-from matgen_core.interfaces import Encoder, Generator, Validator
+from matgen_core.errors import UnknownName
+from matgen_core.interfaces import NUMBERS, Encoder, Generator, Validator, checked
+from matgen_core.predictors import Predictors
 from matgen_core.registry import Registry, validate
+from matgen_core.selection import SelectedRows, Selection
 from matgen_core.tables import open_table
 from matgen_core.weights import Known, WeightsDir, member
 
@@ -36,6 +38,8 @@ class Batch:
         novel: not in the data the generator learned from, bool [N]; None without an index.
         verdicts: bool [N] by validator.
         wanted: has the required and none of the excluded elements, bool [N].
+        predictions: float64 [N] by column; NaN outside a model's domain, and for all that are
+            no candidates.
         seconds: spent by stage.
     """
 
@@ -44,7 +48,8 @@ class Batch:
     novel: NDArray[np.bool_] | None
     verdicts: dict[str, NDArray[np.bool_]]
     wanted: NDArray[np.bool_]
-    seconds: dict[str, float]
+    predictions: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -61,12 +66,14 @@ class Batch:
         return candidates if self.novel is None else candidates & self.novel
 
     def to_frame(self, rows: NDArray[np.bool_]) -> pd.DataFrame:
-        """The table of some rows: ``formula``, ``n_elements``, a bool a validator, ``novel``."""
+        """The table of some rows: ``formula``, ``n_elements``, verdicts, ``novel``, predictions."""
         frame = self.compositions[rows].to_frame()
         for name, passed in self.verdicts.items():
             frame[name] = passed[rows]
         if self.novel is not None:
             frame["novel"] = self.novel[rows]
+        for name, values in self.predictions.items():
+            frame[name] = values[rows]
         return frame
 
 
@@ -81,6 +88,10 @@ class Report:
         valid: passed by all validators.
         candidates: different, valid, novel and wanted: the rows of the table, unless rejected
             rows are kept.
+        units: of the predicted columns.
+        outside_domain: candidates for which a predicted column is NaN, by column.
+        passed_where: rows of the table that passed `where`; None without it.
+        rows_written: fewer than those where only the top was asked for.
         seconds: by stage.
     """
 
@@ -92,6 +103,9 @@ class Report:
     passed: dict[str, int] = field(default_factory=dict)
     valid: int = 0
     candidates: int = 0
+    units: dict[str, str] = field(default_factory=dict)
+    outside_domain: dict[str, int] = field(default_factory=dict)
+    passed_where: int | None = None
     rows_written: int = 0
     finished: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
@@ -108,6 +122,9 @@ class Report:
             self.passed[name] = self.passed.get(name, 0) + int(verdict.sum())
         self.valid += int(batch.valid.sum())
         self.candidates += int(batch.candidates.sum())
+        for name, values in batch.predictions.items():
+            undefined = int(np.isnan(values[batch.candidates]).sum())
+            self.outside_domain[name] = self.outside_domain.get(name, 0) + undefined
         for stage, spent in batch.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
@@ -119,15 +136,15 @@ class Report:
 
 
 class Pipeline:
-    """A generator, its decoder and a chain of validators, assembled by name.
+    """A generator, its decoder, a chain of validators and predictors, assembled by name.
 
     Args:
         registry: where names are looked up; see `matgen_core.discover`.
         settings: fields of `RunConfig`.
 
     Raises:
-        MatgenError: a name, an option, an element or the device does not exist, or the
-            weights are damaged.
+        MatgenError: a name, an option, an element, a column or the device does not exist, or
+            the weights are damaged.
 
     Example:
         >>> pipeline = Pipeline(discover(), generator="wgan-oqmd", validators=["charge"], num=100)
@@ -136,31 +153,41 @@ class Pipeline:
 
     def __init__(self, registry: Registry, **settings: Any) -> None:
         self.config = config = validate(RunConfig, settings, "run")
-        generator, weights = registry.resolve("generator", config.generator)
+        used: set[str] = set()
+        sha256: dict[str, Mapping[str, str]] = {}
 
         def create(kind: str, name: str) -> Any:
-            component = generator.name if kind == "generator" else name
-            used.add(component)
-            options = config.options.get(component, {})
+            component, weights = registry.resolve(kind, name)
+            used.add(component.name)
+            if weights:
+                sha256[name] = weights.card.sha256
+            options = config.options.get(component.name, {})
             return registry.create(kind, name, options, device=config.device)
 
-        used: set[str] = set()
         self.generator: Generator = create("generator", config.generator)
         self.encoder: Encoder = create("encoder", self.generator.encoder)
         self.validators: dict[str, Validator] = {
             name: create("validator", name) for name in config.validators
         }
+        predictors = {name: create("predictor", name) for name in config.predictors}
         for name in config.options:
             if name not in used:
                 raise UnknownName.of("component in this run", name, used)
+        _, weights = registry.resolve("generator", config.generator)
         self.known: Known | None = (
             weights.known() if weights and WeightsDir.KNOWN in weights.card.sha256 else None
         )
+        columns = {"formula": str, "n_elements": float} | dict.fromkeys(self.validators, bool)
+        if self.known is not None:
+            columns["novel"] = bool
+        self.predictors = Predictors(predictors, taken=columns)
+        columns |= dict.fromkeys(self.predictors.units, float)
+        self.selection = Selection(columns, config.where, config.sort, config.top)
         self.provenance = {
             "matgen": version("matgen"),
             "python": platform.python_version(),
             "plugins": {p.name: f"{p.distribution} {p.version}" for p in registry.plugins},
-            "weights": weights.card.sha256 if weights else {},
+            "weights": sha256,
         }
 
     def batches(self) -> Iterator[Batch]:
@@ -178,15 +205,14 @@ class Pipeline:
 
             samples = self.generator.sample(n, int(seed >> np.uint64(1)))
             shape = (n, *self.encoder.shape)
-            if not _is_array(samples, shape, "biuf"):
-                raise PluginError(
-                    f"generator {config.generator!r} gave {_described(samples)}, "
-                    f"not an array of numbers {shape}"
-                )
+            checked(f"generator {config.generator!r}", samples, shape, "numbers", NUMBERS)
             clock.append(time.perf_counter())
             compositions = self.encoder.decode(samples)
             clock.append(time.perf_counter())
-            verdicts = {name: self._check(name, compositions) for name in self.validators}
+            verdicts = {
+                name: checked(f"validator {name!r}", v.check(compositions), (n,), "bool", "?")
+                for name, v in self.validators.items()
+            }
             clock.append(time.perf_counter())
 
             fingerprints = compositions.fingerprints()
@@ -199,23 +225,20 @@ class Pipeline:
             if self.known is not None:
                 novel = decodable & ~self.known.contains(compositions)
             clock.append(time.perf_counter())
-            stages = ("generate", "decode", "validate", "compare")
-            seconds = dict(zip(stages, np.diff(clock).tolist(), strict=True))
-            yield Batch(compositions, first, novel, verdicts, wanted, seconds)
-
-    def _check(self, name: str, compositions: Compositions) -> NDArray[np.bool_]:
-        verdict = self.validators[name].check(compositions)
-        shape = (len(compositions),)
-        if not _is_array(verdict, shape, "b"):
-            raise PluginError(
-                f"validator {name!r} gave {_described(verdict)}, not an array of bool {shape}"
-            )
-        return verdict
+            batch = Batch(compositions, first, novel, verdicts, wanted)
+            batch.predictions.update(self.predictors.predict(compositions, batch.candidates))
+            clock.append(time.perf_counter())
+            stages = ("generate", "decode", "validate", "compare", "predict")
+            batch.seconds.update(zip(stages, np.diff(clock).tolist(), strict=True))
+            yield batch
 
     def run(
         self, output: Path | None = None, progress: Callable[[int], None] = lambda done: None
     ) -> Report:
         """Run to the end, or until Ctrl-C, and write the table.
+
+        A table that is sorted is written at the end; until then all its rows are in memory, or
+        with `RunConfig.top` about that many. Counts are of the whole run all the same.
 
         Args:
             output: a ``.csv``, ``.jsonl`` or ``.parquet`` file; None to count only.
@@ -226,19 +249,27 @@ class Pipeline:
             DataError: the table cannot be written; batches written whole are kept.
             PluginError: a component broke its contract.
         """
-        report = Report(self.config, provenance=self.provenance)
+        report = Report(self.config, provenance=self.provenance, units=self.predictors.units)
         with open_table(output) if output else nullcontext() as table:
+            rows = SelectedRows(
+                self.selection, table.write if table is not None else lambda frame: None
+            )
             try:
                 for batch in self.batches():
                     started = time.perf_counter()
-                    if table is not None:
-                        table.write(self._rows(batch))
+                    rows.add(self._rows(batch))
                     batch.seconds["write"] = time.perf_counter() - started
                     report.add(batch)
                     progress(report.generated)
                 report.finished = True
             except KeyboardInterrupt:
                 pass  # what is written stays; `finished` says that more was asked for
+            finally:
+                started = time.perf_counter()
+                rows.finish()
+                spent = time.perf_counter() - started
+                report.seconds["write"] = report.seconds.get("write", 0.0) + spent
+            report.passed_where = rows.passed if self.config.where else None
             report.rows_written = table.rows if table is not None else 0
         return report
 
@@ -246,18 +277,12 @@ class Pipeline:
         """The whole table in memory."""
         import pandas as pd
 
-        return pd.concat([self._rows(batch) for batch in self.batches()], ignore_index=True)
+        frames: list[pd.DataFrame] = []
+        rows = SelectedRows(self.selection, frames.append)
+        for batch in self.batches():
+            rows.add(self._rows(batch))
+        rows.finish()
+        return pd.concat(frames, ignore_index=True)
 
     def _rows(self, batch: Batch) -> pd.DataFrame:
         return batch.to_frame(batch.first if self.config.keep_rejected else batch.candidates)
-
-
-def _is_array(value: Any, shape: tuple[int, ...], kinds: str) -> bool:
-    """Whether it is an array of that shape and one of numpy's kinds of dtype."""
-    return isinstance(value, np.ndarray) and value.shape == shape and value.dtype.kind in kinds
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} {value.shape}"
-    return f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Validators over the user's own formulas: every input row comes out, in order."""
+"""Validators and predictors over the user's own formulas: every row comes out, in order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from matgen_core.compositions import Compositions
 from matgen_core.errors import DataError
-from matgen_core.interfaces import Validator
+from matgen_core.interfaces import Predictor, Validator, checked
+from matgen_core.predictors import Predictors
+from matgen_core.selection import SelectedRows, Selection
 from matgen_core.tables import open_table
 
 if TYPE_CHECKING:
@@ -26,11 +31,25 @@ CHUNK = 50_000
 
 @dataclass
 class Report:
-    """Counts of rows: all, with a readable formula, passed by validator."""
+    """Counts of rows.
+
+    Attributes:
+        rows: all of the input.
+        readable: with a formula that can be read.
+        passed: by validator.
+        units: of the predicted columns.
+        outside_domain: rows that a predictor saw and gave NaN, by column.
+        passed_where: rows that passed `where`; None without it.
+        rows_written: all, unless a selection was asked for.
+    """
 
     rows: int = 0
     readable: int = 0
     passed: dict[str, int] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    outside_domain: dict[str, int] = field(default_factory=dict)
+    passed_where: int | None = None
+    rows_written: int = 0
 
 
 def screen(
@@ -38,18 +57,28 @@ def screen(
     checks: Mapping[str, Validator],
     output: Path | None,
     *,
+    predictors: Mapping[str, Predictor] | None = None,
+    where: str = "",
+    sort: str = "",
+    top: int | None = None,
     column: str = "formula",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """Add a bool column a validator, and an ``error`` column, to a table of formulas.
+    """Add a column a validator and a predictor, and an ``error`` column, to a table of formulas.
 
     A row whose formula cannot be read keeps its place: its verdicts are False and ``error``
-    holds the reason.
+    holds the reason. Predictors see the rows without error that pass all validators; the others
+    get NaN. Rows that are to be sorted are in memory until the end, or with `top` about that
+    many.
 
     Args:
         source: a CSV file with a header, a text file of one formula a line, or ``-`` for
             either of them on stdin.
         checks: validators by name.
+        predictors: predictors by name.
+        where: rows to write, a `matgen_core.where` expression; the input's columns are text.
+        sort: column to sort by; with a leading ``-`` from the greatest down.
+        top: how many rows to write.
         output: a ``.csv``, ``.jsonl`` or ``.parquet`` file; None for CSV on stdout.
         column: name of the formula column.
         progress: called after each chunk with the number of rows done.
@@ -57,8 +86,15 @@ def screen(
     Raises:
         DataError: the input is absent, empty, or has no such column; or the output cannot be
             written.
+        InvalidOption, UnknownName: the selection names what is not there.
+        PluginError: a predictor broke its contract.
     """
-    report = Report(passed=dict.fromkeys(checks, 0))
+    models = Predictors(predictors or {}, taken=checks)
+    report = Report(
+        passed=dict.fromkeys(checks, 0),
+        units=models.units,
+        outside_domain=dict.fromkeys(models.units, 0),
+    )
     with ExitStack() as stack:
         try:
             lines = stack.enter_context(
@@ -73,22 +109,40 @@ def screen(
         except OSError as error:
             raise DataError(f"cannot read {source}: {error.strerror}") from error
         header, rows = _rows(source, lines, column)
-        for name in (*checks, "error"):
+        for name in (*checks, *models.units, "error"):
             if name in header:
                 raise DataError(f"{source} has a column {name!r} already: rename it first")
-        table = stack.enter_context(open_table(output)) if output else None
+        columns: dict[str, type] = dict.fromkeys((*header, "error"), str)
+        columns |= dict.fromkeys(checks, bool) | dict.fromkeys(models.units, float)
+        selection = Selection(columns, where, sort, top)
+        table = stack.enter_context(open_table(output)) if output else _Stdout()
+        selected = SelectedRows(selection, table.write)
+        stack.callback(selected.finish)  # also after Ctrl-C
         for chunk in _chunks(source, rows):
-            frame = _verdicts(header, chunk, checks, column)
-            if table is None:
-                sys.stdout.write(frame.to_csv(index=False, header=not report.rows))
-            else:
-                table.write(frame)
+            frame, asked = _verdicts(header, chunk, checks, models, column)
+            selected.add(frame)
             report.rows += len(frame)
             report.readable += int((frame["error"] == "").sum())
             for name in checks:
                 report.passed[name] += int(frame[name].sum())
+            for name in models.units:
+                report.outside_domain[name] += int(frame[name][asked].isna().sum())
             progress(report.rows)
+    report.passed_where = selected.passed if where else None
+    report.rows_written = table.rows
     return report
+
+
+class _Stdout:
+    """A table on stdout: CSV, header first."""
+
+    rows = 0
+    _begun = False
+
+    def write(self, frame: pd.DataFrame) -> None:
+        sys.stdout.write(frame.to_csv(index=False, header=not self._begun))
+        self._begun = True
+        self.rows += len(frame)
 
 
 def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[list[str]]]:
@@ -126,18 +180,29 @@ def _chunks(source: str, rows: Iterable[list[str]]) -> Iterator[list[list[str]]]
 
 
 def _verdicts(
-    header: list[str], rows: list[list[str]], checks: Mapping[str, Validator], column: str
-) -> pd.DataFrame:
+    header: list[str],
+    rows: list[list[str]],
+    checks: Mapping[str, Validator],
+    models: Predictors,
+    column: str,
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """The finished rows, and which of them predictors were asked about, bool [N]."""
     import pandas as pd
 
-    width = len(header)
+    n, width = len(rows), len(header)
     frame = pd.DataFrame([(row + [""] * width)[:width] for row in rows], columns=header, dtype=str)
     compositions, errors = Compositions.parse(frame[column])
     for place, row in enumerate(rows):
         if len(row) > width:
             surplus = f"{len(row) - width} fields more than the header: {row[width:]}"
             errors[place] = f"{errors[place]}; {surplus}" if place in errors else surplus
+    asked = np.ones(n, np.bool_)
+    asked[list(errors)] = False
     for name, validator in checks.items():
-        frame[name] = validator.check(compositions)
-    frame["error"] = [errors.get(place, "") for place in range(len(rows))]
-    return frame
+        verdict = checked(f"validator {name!r}", validator.check(compositions), (n,), "bool", "?")
+        frame[name] = verdict
+        asked &= verdict
+    for name, values in models.predict(compositions, asked).items():
+        frame[name] = values
+    frame["error"] = [errors.get(place, "") for place in range(n)]
+    return frame, asked

@@ -225,7 +225,8 @@ def test_run_with_a_network(cli: Cli, wgan_weights: Path) -> None:
     assert (one.code, two.code) == (0, 0), one.err
     report = json.loads(one.out)
     assert report["generated"] == 20
-    assert report["provenance"]["weights"].keys() == {"weights.safetensors"}
+    checksums = report["provenance"]["weights"][str(wgan_weights)]
+    assert checksums.keys() == {"weights.safetensors"}
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
 
 

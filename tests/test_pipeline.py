@@ -186,7 +186,7 @@ def test_a_run_is_repeated_from_its_run_toml(cli: Cli) -> None:
     assert one == two
     assert one["config"]["options"]["tape"]["order"] == [0, 2, 4, 4, 8, 1]
     assert one["provenance"]["plugins"]["toy"] == "matgen-toy 3.2"
-    assert len(one["provenance"]["weights"]["known.safetensors"]) == 64
+    assert len(one["provenance"]["weights"]["tape-salts"]["known.safetensors"]) == 64
 
 
 @pytest.mark.usefixtures("toy")

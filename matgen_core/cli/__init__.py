@@ -7,7 +7,7 @@ import sys
 import typer
 
 from matgen_core.cli import data, plugins, run, screen, train, weights
-from matgen_core.errors import MatgenError
+from matgen_core.errors import MatgenError, WhereError
 
 app = typer.Typer(
     name="matgen",
@@ -45,6 +45,9 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False)
+    except WhereError as error:  # its caret stands under the place
+        print(f"matgen: {error}", file=sys.stderr)
+        sys.exit(2)
     except MatgenError as error:
         _complain(str(error), 2)
     except typer.exceptions.TyperException as error:

@@ -11,6 +11,20 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="COMPONENT.OPTION=VALUE", help="Set an option; repeatable."),
 ]
+Predictors = Annotated[
+    str | None, typer.Option(help="Predictors (or their weights), a column each.")
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EXPRESSION", help="Keep rows that pass, e.g. 'band_gap > 1.5 and not eneg'."
+    ),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Sort by a column; -COLUMN for the greatest first."),
+]
+Top = Annotated[int | None, typer.Option(help="Keep only so many rows: the first when sorted.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

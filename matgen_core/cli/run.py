@@ -24,6 +24,10 @@ def run(
     validators: Annotated[
         str | None, typer.Option(help="Validators that must pass, e.g. charge,eneg.")
     ] = None,
+    predictors: options.Predictors = None,
+    where: options.Where = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
     num: Annotated[
         int | None, typer.Option("--num", "-n", help="Samples to generate.  [default: 10000]")
     ] = None,
@@ -55,7 +59,10 @@ def run(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Generate compositions, keep the valid and unknown ones, and write them to a table."""
+    """Generate compositions, keep the valid and unknown ones, and write them to a table.
+
+    Predictors see candidates only: what is valid, new and wanted.
+    """
     from matgen_core.config import merge_options, parse_assignments, read_toml
     from matgen_core.pipeline import Pipeline
     from matgen_core.registry import discover
@@ -64,6 +71,10 @@ def run(
     given: dict[str, Any] = {
         "generator": generator,
         "validators": options.names(validators),
+        "predictors": options.names(predictors),
+        "where": where,
+        "sort": sort,
+        "top": top,
         "num": num,
         "seed": seed,
         "batch_size": batch_size,
@@ -110,6 +121,7 @@ def _print_report(report: Report, path: Path) -> None:
         *((f"passed {name}", n) for name, n in report.passed.items()),
         ("passed all", report.valid) if len(report.passed) > 1 else ("", None),
         ("candidates", report.candidates),
+        ("passed --where", report.passed_where),
     ]
     rows = [(name, n, n / max(report.generated, 1)) for name, n in counts if n is not None]
     title = f"{report.config.generator}, seed {report.config.seed}"

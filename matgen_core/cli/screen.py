@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,10 @@ def screen(
         ),
     ],
     validators: Annotated[str, typer.Option(help="Validators to ask.")] = "charge,eneg",
+    predictors: options.Predictors = None,
+    where: options.Where = None,
+    sort: options.Sort = None,
+    top: options.Top = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -32,25 +36,49 @@ def screen(
     assignments: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
-    """Validate your own formulas: every row comes back, in order, with its verdicts."""
+    """Validate your own formulas: every row comes back, in order, with its verdicts.
+
+    With --where, --sort or --top only those selected. Predictors see what passed.
+    """
     from matgen_core import screening
     from matgen_core.config import parse_assignments
     from matgen_core.errors import InvalidOption
     from matgen_core.registry import discover
 
     registry = discover()
-    names = options.names(validators) or []
-    settings = parse_assignments(assignments or [], names)
-    checks = {name: registry.create("validator", name, settings.get(name)) for name in names}
+    components = {
+        (kind, name): registry.resolve(kind, name)[0].name
+        for kind, given in (("validator", validators), ("predictor", predictors))
+        for name in options.names(given) or []
+    }
+    settings = parse_assignments(assignments or [], components.values())
+    created: dict[str, dict[str, Any]] = {"validator": {}, "predictor": {}}
+    for (kind, name), component in components.items():
+        created[kind][name] = registry.create(kind, name, settings.get(component))
     if output is None and source != "-":
         output = Path(f"{source.removesuffix(Path(source).suffix)}.screened.csv")
     if output is None and as_json:
         raise InvalidOption("--json: the table goes to stdout already, name a file with --output")
     with progress_bar("screening", None) as advance:
-        report = screening.screen(source, checks, output, column=column, progress=advance)
+        report = screening.screen(
+            source,
+            created["validator"],
+            output,
+            predictors=created["predictor"],
+            where=where or "",
+            sort=sort or "",
+            top=top,
+            column=column,
+            progress=advance,
+        )
     if as_json:
         print_json(vars(report))
     elif output is not None:
         rows = [("rows", report.rows), ("readable", report.readable), *report.passed.items()]
+        if report.passed_where is not None:
+            rows.append(("passed --where", report.passed_where))
         print_table(str(source), ("", "rows"), rows)
-        print(f"every row with its verdicts: {output}")
+        if report.rows_written < report.rows:
+            print(f"{report.rows_written:,} rows with their verdicts: {output}")
+        else:
+            print(f"every row with its verdicts: {output}")
