@@ -26,7 +26,7 @@ class RunConfig(Options):
     top: int | None = Field(None, description="Rows to keep: the first after sorting.")
     num: int = Field(10_000, ge=1, description="Samples to generate.")
     seed: int = Field(0, ge=0, description="Seed of everything random.")
-    batch_size: int = Field(8192, ge=1, description="Samples in memory at once.")
+    batch_size: int = Field(4096, ge=1, description="Samples in memory at once.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     keep_rejected: bool = Field(False, description="Keep what validators or novelty reject.")
     require: list[str] = Field([], description="Elements that every candidate must have.")
