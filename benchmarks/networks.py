@@ -18,7 +18,7 @@ from matgen_core.metrics import quality
 from matgen_core.weights import Known
 
 COLUMNS = ("decodable", "charge", "eneg", "valid", "unique", "novel", "yield")
-RECOVERED = ("recovered_train", "recovered_held_out")
+SIZES = ("2 elements", "3 elements", "4 or more")
 BATCH = 8192
 
 
@@ -37,6 +37,13 @@ def random_formulas(n: int, seed: int) -> Compositions:
     absent = numbers == 255
     numbers[absent], counts[absent] = 0, 0
     return Compositions(numbers, counts).reduced()
+
+
+def recovered(held_out: Compositions, generated: Compositions) -> list[float]:
+    """Share of the held-out compounds that were generated, by number of elements."""
+    found = np.isin(held_out.fingerprints(), generated.fingerprints())
+    size = np.clip(held_out.n_elements, 2, 4)
+    return [float(found[size == n].mean()) for n in (2, 3, 4)]
 
 
 def main() -> None:
@@ -59,29 +66,36 @@ def main() -> None:
         if weights.card.encoder is None:
             continue
         generator, known = registry.create("generator", name), weights.known()
+        source = weights.card.data.source
+        compositions = registry.create("source", source).load().compositions
+        role = known.role[np.searchsorted(known.fingerprints, compositions.fingerprints())]
+        held_out = compositions[role == Known.HELD_OUT]
         drawn = []
         for start in range(0, arguments.samples, BATCH):
             n = min(BATCH, arguments.samples - start)
             drawn.append(encoder.decode(generator.sample(n, arguments.seed + start)))
-        measured = measure(Compositions.concatenate(drawn), known)
-        source = weights.card.data.source
-        compositions = registry.create("source", source).load().compositions
-        of_data = known.role[np.searchsorted(known.fingerprints, compositions.fingerprints())]
-        trained_on = compositions[of_data == Known.TRAINED]
-        rows.append((f"**{name}**", *(measured[c] for c in (*COLUMNS, *RECOVERED))))
-        of_training = measure(trained_on, known)
-        title = f"its {len(trained_on):,} training compounds"
-        rows.append((title, *(of_training[c] for c in COLUMNS), None, None))
-        uniform = measure(random_formulas(arguments.samples, arguments.seed), known)
-        rows.append(("random formulas", *(uniform[c] for c in (*COLUMNS, *RECOVERED))))
+        generated = Compositions.concatenate(drawn)
+        trained_on = compositions[role == Known.TRAINED]
+        uniform = random_formulas(arguments.samples, arguments.seed)
+        for title, batch in (
+            (f"**{name}**", generated),
+            (f"its {len(trained_on):,} training compounds", trained_on),
+            ("random formulas", uniform),
+        ):
+            measured = measure(batch, known)
+            found = recovered(held_out, batch) if batch is not trained_on else (None,) * len(SIZES)
+            rows.append((title, *(measured[c] for c in COLUMNS), *found))
     write(
         "networks",
         f"Shipped networks, {arguments.samples:,} raw samples each",
-        ("", *COLUMNS, "training set recovered", "held-out recovered"),
+        ("", *COLUMNS, *(f"held-out found, {size}" for size in SIZES)),
         rows,
         notes=[
             "`valid` passes both tests, `novel` is not in the cleaned data set (held-out compounds",
             "count as known), `yield` is valid, novel and different from every earlier sample.",
+            "The last columns say which share of the compounds kept from training was generated,",
+            "by number of elements. A quarter of the random formulas are binaries, of which there",
+            "are few: those are found by exhaustion. Ternaries and above tell the networks apart.",
         ],
     )
 

@@ -33,7 +33,7 @@ def list_(as_json: options.Json = False) -> None:
     ]
     print_table(
         "weights, by shares of raw samples",
-        ("name", "data", "compounds", *shown),
+        ("name", "data", "train", "decoded", *shown[1:]),
         rows,
     )
 
