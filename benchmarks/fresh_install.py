@@ -31,8 +31,16 @@ def timed(command: str, bin_folder: Path, cwd: Path) -> tuple[float, str]:
     environment["PATH"] = f"{bin_folder}:{environment['PATH']}"
     began = time.perf_counter()
     done = subprocess.run(
-        command, shell=True, cwd=cwd, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        command,
+        shell=True,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\n{command!r} failed with {done.returncode}")
     return time.perf_counter() - began, done.stdout
 
 
@@ -49,7 +57,7 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "venv", str(Path(folder, "env"))], check=True)
             for command in line.split(" && "):
                 seconds, out = timed(command, Path(folder, "env", "bin"), source)
-                rows.append((f"`{command}`", round(seconds, 1)))
+                rows.append((f"`{command.partition('#')[0].strip()}`", round(seconds, 1)))
                 printed = out if command.startswith("matgen run") else printed
     write(
         "fresh_install",

@@ -16,7 +16,8 @@ MATGEN = [sys.executable, "-m", "matgen_core.cli"]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [content for name, content in fenced if name == language]
 
 
 @pytest.fixture(scope="module")
