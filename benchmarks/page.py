@@ -29,11 +29,11 @@ number of samples differ.
 | BLMM Crystal Transformer (Adv. Sci. 2024) | 89.7 % | 84.8 % | |
 | Material transformers, best of seven (MLST 4:015001, 2023) | 97.61 % | 91.22 % | |
 
-The tables below are of the networks shipped in this package: the paper's smaller architecture
-trained on one CPU core each, for half an hour to little over an hour. The paper's larger OQMD architecture is
-implemented (preset `oqmd`) and not trained yet: it needs a GPU. ICSD here is AFLOW's open
-catalogue of ICSD compounds, since the ICSD is licensed. A network's own data limit what it can
-learn of validity: the row of its training compounds shows how many of them pass the tests.
+The tables below are of the networks shipped in this package: the paper's smaller architecture,
+trained on one CPU core each, for half an hour to little over an hour. The paper's larger OQMD
+architecture is implemented (preset `oqmd`) and not trained yet: it needs a GPU. ICSD here is
+AFLOW's open catalogue of ICSD compounds, since the ICSD is licensed. A network's own data limit
+what it can learn of validity: the row of its training compounds shows how many pass the tests.
 """
 
 
