@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from matgen_networks.device import cpu_name
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> str:
     """Processor, cores and the versions that matter."""
-    import os
-
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
     packages = ", ".join(f"{p} {version(p)}" for p in ("matgen", "torch", "numpy", "SMACT"))
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
+    return f"{cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
 
 
 def write(

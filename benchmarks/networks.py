@@ -15,11 +15,11 @@ from common import write
 
 from matgen_core import Compositions, discover
 from matgen_core.metrics import quality
+from matgen_core.training import draw
 from matgen_core.weights import Known
 
 COLUMNS = ("decodable", "charge", "eneg", "valid", "unique", "novel", "yield")
 SIZES = ("2 elements", "3 elements", "4 or more")
-BATCH = 8192
 
 
 def random_formulas(n: int, seed: int) -> Compositions:
@@ -70,11 +70,7 @@ def main() -> None:
         compositions = registry.create("source", source).load().compositions
         role = known.role[np.searchsorted(known.fingerprints, compositions.fingerprints())]
         held_out = compositions[role == Known.HELD_OUT]
-        drawn = []
-        for start in range(0, arguments.samples, BATCH):
-            n = min(BATCH, arguments.samples - start)
-            drawn.append(encoder.decode(generator.sample(n, arguments.seed + start)))
-        generated = Compositions.concatenate(drawn)
+        generated = draw(generator.sample, encoder, arguments.samples, arguments.seed)
         trained_on = compositions[role == Known.TRAINED]
         uniform = random_formulas(arguments.samples, arguments.seed)
         for title, batch in (

@@ -24,6 +24,8 @@ from matgen_core.weights import DataCard, Known
 
 HELD_OUT_FRACTION = 0.1
 HELD_OUT_SEED = 0
+BATCH = 8192
+"""Samples drawn and decoded at once."""
 JUDGES = ("charge", "eneg")
 """The validators whose verdicts are followed during training."""
 
@@ -94,13 +96,7 @@ class Job:
             n: how many to draw.
             seed: of the drawing.
         """
-        batch = 8192
-        drawn = Compositions.concatenate(
-            [
-                self.encoder.decode(sample(min(batch, n - start), seed + start))
-                for start in range(0, n, batch)
-            ]
-        )
+        drawn = draw(sample, self.encoder, n, seed)
         verdicts = {name: v.check(drawn) for name, v in self.validators.items()}
         return metrics.quality(drawn, verdicts, self.known)
 
@@ -137,6 +133,23 @@ class Job:
             self.out,
             weights.WeightsDir(self.out).card.model_copy(update={"metrics": _rounded(measured)}),
         )
+
+
+def draw(
+    sample: Callable[[int, int], NDArray[Any]], encoder: Encoder, n: int, seed: int
+) -> Compositions:
+    """Decode `n` samples, drawn and decoded in batches; an empty row is one that did not decode.
+
+    Args:
+        sample: a generator's ``sample(n, seed)``.
+        encoder: the encoder whose space it samples.
+        n: how many to draw.
+        seed: of the drawing.
+    """
+    batches = [
+        encoder.decode(sample(min(BATCH, n - start), seed + start)) for start in range(0, n, BATCH)
+    ]
+    return Compositions.concatenate(batches)
 
 
 def _rounded(measured: Mapping[str, float]) -> dict[str, float]:

@@ -36,8 +36,12 @@ def describe(device: torch.device) -> str:
     """The hardware's name, for cards and reports."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.machine()
+    return f"CPU {cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def cpu_name() -> str:
+    """The processor's name where the system says it, else its architecture."""
     with suppress(OSError, StopIteration):  # Linux alone says which CPU it is
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return f"CPU {name}, {torch.get_num_threads()} threads"
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return platform.machine()
