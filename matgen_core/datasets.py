@@ -31,10 +31,14 @@ class Dataset:
         name: name of the source it came from.
         compositions: reduced, N rows, all different.
         properties: float64 [N] by property name, e.g. ``formation_energy`` in eV/atom.
+        rows: number of each row in the input, as a user counts it, int64 [N]; None where
+            the source has no rows to speak of.
+        split: the part that each compound plays in a published split, uint8 [N] of the roles of
+            `matgen_core.weights.Known`; None where there is none.
         rows_in: rows read before any rule.
         steps: the rules in the order they were applied.
-        rejected: the input rows that could not be read, with the columns ``row``, ``formula``
-            and ``reason``; None where every row could.
+        rejected: the input rows that cannot be used, with the columns ``row``, ``formula``
+            and ``reason``; None where every row can.
         attribution: whom to credit, and the licence.
         published_count: rows that the paper reports after its own cleaning; None if it has none.
     """
@@ -42,6 +46,8 @@ class Dataset:
     name: str
     compositions: Compositions
     properties: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
+    split: NDArray[np.uint8] | None = None
     rows_in: int = 0
     steps: tuple[CleaningStep, ...] = ()
     rejected: pd.DataFrame | None = None
@@ -53,6 +59,30 @@ class Dataset:
             self,
             compositions=self.compositions[rows],
             properties={name: values[rows] for name, values in self.properties.items()},
+            rows=None if self.rows is None else self.rows[rows],
+            split=None if self.split is None else self.split[rows],
+        )
+
+    def without(self, bad: NDArray[np.bool_], rule: str) -> Dataset:
+        """The rows that are not `bad`, bool [N]; the others move to `rejected`, none is lost."""
+        if not bad.any():
+            return self
+        import pandas as pd
+
+        aside = pd.DataFrame(
+            {
+                "row": [None] * int(bad.sum()) if self.rows is None else self.rows[bad],
+                "formula": self.compositions[bad].to_formulas(),
+                "reason": rule,
+            }
+        )
+        step = CleaningStep(rule, len(aside), int(np.count_nonzero(~bad)))
+        return replace(
+            self[~bad],
+            steps=(*self.steps, step),
+            rejected=aside
+            if self.rejected is None
+            else pd.concat([self.rejected, aside], ignore_index=True),
         )
 
 

@@ -128,6 +128,29 @@ class Generator(_Component):
         """`n` samples, [n, *encoder.shape]; the same `n` and `seed` give the same samples."""
 
 
+class Autoencoder(Generator):
+    """A generator that also finds the code behind a given composition.
+
+    Example:
+        >>> class Lookup(Autoencoder):
+        ...     encoder = "onehot"
+        ...     def encode(self, grids):
+        ...         return grids.reshape(len(grids), -1).astype(np.float32)
+        ...     def decode(self, codes):
+        ...         return codes.reshape(-1, 85, 8)
+        ...     def sample(self, n, seed):
+        ...         return self.decode(np.random.default_rng(seed).random((n, 680), np.float32))
+    """
+
+    @abstractmethod
+    def encode(self, grids: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Codes, float32 [N, width], of encoded compositions [N, *encoder.shape]."""
+
+    @abstractmethod
+    def decode(self, codes: NDArray[np.float32]) -> NDArray[Any]:
+        """Samples [N, *encoder.shape] from codes [N, width]."""
+
+
 class Validator(_Component):
     """Decides which compositions make chemical sense.
 

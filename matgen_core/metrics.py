@@ -1,4 +1,4 @@
-"""How good a batch of generated compositions is."""
+"""How good a batch of generated compositions is, and how good predictions are."""
 
 from __future__ import annotations
 
@@ -55,4 +55,24 @@ def quality(
         "yield": share(valid & novel & first),
         "recovered_train": recovered(Known.TRAINED),
         "recovered_held_out": recovered(Known.HELD_OUT),
+    }
+
+
+def regression(predicted: NDArray[np.float64], actual: NDArray[np.float64]) -> dict[str, float]:
+    """Errors of predictions, in the unit of the property.
+
+    Args:
+        predicted: float64 [N].
+        actual: float64 [N], N > 0.
+
+    Returns:
+        ``n``; ``mae`` and ``rmse``; ``r2``, the share of the variance that is explained.
+    """
+    error = predicted - actual
+    variance = float(np.mean((actual - actual.mean()) ** 2))
+    return {
+        "n": float(len(actual)),
+        "mae": float(np.mean(np.abs(error))),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "r2": 1 - float(np.mean(error**2)) / variance if variance else 0.0,
     }

@@ -35,15 +35,22 @@ class Training:
     """How a component learns.
 
     Attributes:
-        function: ``"package.module:function"``, called with a `matgen_core.training.Job`;
+        function: ``"package.module:function"``, called with a
+            `matgen_core.training.GeneratorJob` or a `matgen_core.training.PredictorJob`;
             imported only when training starts.
         recipe: the hyperparameters' model.
-        presets: named recipes.
+        presets: named recipes; without a word of the user the one called like the data is
+            taken, or the one called ``default``.
+        target: a predictor's: name of the property in the data that it learns.
+        domain: a predictor's: ``"package.module:function"`` that says of each of N
+            `Compositions` whether the model can represent it, bool [N].
     """
 
     function: str
     recipe: type[Options]
     presets: Mapping[str, Options]
+    target: str = ""
+    domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Component:
         cite: where the method is published.
         training: how it is trained; None if it is not.
         needs_weights: it cannot be used without trained weights.
+        default_weights: name of the weights it is used with where none are named.
     """
 
     name: str
@@ -67,6 +75,7 @@ class Component:
     cite: str = ""
     training: Training | None = None
     needs_weights: bool = False
+    default_weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,7 +194,11 @@ class Registry:
         raise self.unknown("weights", name, self.entries("weights"))
 
     def resolve(self, kind: str, name: str) -> tuple[Component, WeightsDir | None]:
-        """The component that `name` means: its own name, a name of weights, or their path.
+        """The component that `name` means, and its weights if it has any.
+
+        Args:
+            kind: one of `KINDS`.
+            name: the component's own, that of weights, or the path of weights.
 
         Raises:
             UnknownName: nothing of that kind answers to the name.
@@ -207,6 +220,8 @@ class Registry:
         if entry is None or entry.kind != kind:
             raise self.unknown(kind, name, [*self.entries(kind), *trained])
         assert isinstance(entry.item, Component)
+        if entry.item.default_weights:
+            return entry.item, self.weights(entry.item.default_weights)
         if entry.item.needs_weights:
             fitting = [e.item.name for e in trained if getattr(e.item, "component", "") == name]
             raise PluginError(

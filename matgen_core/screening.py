@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -96,29 +96,16 @@ def screen(
         outside_domain=dict.fromkeys(models.units, 0),
     )
     with ExitStack() as stack:
-        try:
-            lines = stack.enter_context(
-                open(
-                    STDIN if source == "-" else source,
-                    encoding="utf-8-sig",
-                    errors="backslashreplace",
-                    newline="",
-                    closefd=source != "-",
-                )
-            )
-        except OSError as error:
-            raise DataError(f"cannot read {source}: {error.strerror}") from error
-        header, rows = _rows(source, lines, column)
-        for name in (*checks, *models.units, "error"):
-            if name in header:
-                raise DataError(f"{source} has a column {name!r} already: rename it first")
+        header, chunks = stack.enter_context(
+            reading(source, column, added=(*checks, *models.units, "error"))
+        )
         columns: dict[str, type] = dict.fromkeys((*header, "error"), str)
         columns |= dict.fromkeys(checks, bool) | dict.fromkeys(models.units, float)
         selection = Selection(columns, where, sort, top)
-        table = stack.enter_context(open_table(output)) if output else _Stdout()
+        table = stack.enter_context(open_table(output)) if output else Stdout()
         selected = SelectedRows(selection, table.write)
         stack.callback(selected.finish)  # also after Ctrl-C
-        for chunk in _chunks(source, rows):
+        for chunk in chunks:
             frame, asked = _verdicts(header, chunk, checks, models, column)
             selected.add(frame)
             report.rows += len(frame)
@@ -133,7 +120,56 @@ def screen(
     return report
 
 
-class _Stdout:
+@contextmanager
+def reading(
+    source: str, column: str, added: Iterable[str]
+) -> Iterator[tuple[list[str], Iterator[list[list[str]]]]]:
+    """Open a table of formulas; yields its header, and its rows `CHUNK` at a time.
+
+    Args:
+        source: a CSV file with a header, a text file of one formula a line, or ``-`` for either
+            of them on stdin.
+        column: name of the formula column.
+        added: columns that will be put beside those of the table.
+
+    Raises:
+        DataError: the input is absent, empty, has no such column, or one that will be added.
+    """
+    try:
+        lines = open(
+            STDIN if source == "-" else source,
+            encoding="utf-8-sig",
+            errors="backslashreplace",
+            newline="",
+            closefd=source != "-",
+        )
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror}") from error
+    with lines:
+        header, rows = _rows(source, lines, column)
+        for name in added:
+            if name in header:
+                raise DataError(f"{source} has a column {name!r} already: rename it first")
+        yield header, _chunks(source, rows)
+
+
+def parsed(
+    header: list[str], rows: list[list[str]], column: str
+) -> tuple[pd.DataFrame, Compositions, dict[int, str]]:
+    """A chunk as a frame of text, its compositions, and by row why one cannot be read."""
+    import pandas as pd
+
+    width = len(header)
+    frame = pd.DataFrame([(row + [""] * width)[:width] for row in rows], columns=header, dtype=str)
+    compositions, errors = Compositions.parse(frame[column])
+    for place, row in enumerate(rows):
+        if len(row) > width:
+            surplus = f"{len(row) - width} fields more than the header: {row[width:]}"
+            errors[place] = f"{errors[place]}; {surplus}" if place in errors else surplus
+    return frame, compositions, errors
+
+
+class Stdout:
     """A table on stdout: CSV, header first."""
 
     rows = 0
@@ -187,15 +223,8 @@ def _verdicts(
     column: str,
 ) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """The finished rows, and which of them predictors were asked about, bool [N]."""
-    import pandas as pd
-
-    n, width = len(rows), len(header)
-    frame = pd.DataFrame([(row + [""] * width)[:width] for row in rows], columns=header, dtype=str)
-    compositions, errors = Compositions.parse(frame[column])
-    for place, row in enumerate(rows):
-        if len(row) > width:
-            surplus = f"{len(row) - width} fields more than the header: {row[width:]}"
-            errors[place] = f"{errors[place]}; {surplus}" if place in errors else surplus
+    frame, compositions, errors = parsed(header, rows, column)
+    n = len(frame)
     asked = np.ones(n, np.bool_)
     asked[list(errors)] = False
     for name, validator in checks.items():

@@ -1,7 +1,7 @@
 """What every training has in common: the data, the split, the judge, the directory written.
 
-A component's own training function gets a `Job` and leaves a directory of weights; see
-`matgen_core.weights` for its form.
+A component's own training function gets a `GeneratorJob` or a `PredictorJob` and leaves a
+directory of weights; see `matgen_core.weights` for its form.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset, held_out
 from matgen_core.errors import DataError, InvalidOption, UnknownName
 from matgen_core.interfaces import Encoder, Validator
-from matgen_core.registry import Component, Registry, import_object, validate
-from matgen_core.weights import DataCard, Known
+from matgen_core.registry import Component, Registry, Training, import_object, validate
+from matgen_core.weights import DataCard, Known, write_atomically
 
 HELD_OUT_FRACTION = 0.1
 HELD_OUT_SEED = 0
 BATCH = 8192
 """Samples drawn and decoded at once."""
 JUDGES = ("charge", "eneg")
-"""The validators whose verdicts are followed during training."""
+"""The validators whose verdicts are followed during a generator's training."""
+REJECTED = "rejected.csv"
+"""Rows of the data that could not be used, beside the weights."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
     """One training to be done.
 
@@ -40,12 +42,9 @@ class Job:
         function: ``"package.module:function"`` that does it, called with the job.
         recipe: the hyperparameters.
         preset: name of the recipe's preset, noted on the card.
-        dataset: cleaned compounds that the encoder can represent, N rows.
+        dataset: cleaned compounds that can be represented, N rows.
         role: of each compound, uint8 [N]; see `matgen_core.weights.Known`.
         data: the card's account of the data.
-        encoder_name: the encoder's name, noted on the card.
-        encoder: the encoder.
-        validators: by name, for following the training.
         out: the directory of weights to write.
         device: as the user named it.
         seed: of everything random.
@@ -60,9 +59,6 @@ class Job:
     dataset: Dataset
     role: NDArray[np.uint8]
     data: DataCard
-    encoder_name: str
-    encoder: Encoder
-    validators: Mapping[str, Validator]
     out: Path
     device: str
     seed: int
@@ -71,34 +67,27 @@ class Job:
     def run(self) -> None:
         """Train; at the end `out` is a directory of weights.
 
+        Rows that cannot be used are listed in its file ``rejected.csv``.
+
         Raises:
             InvalidOption: the device is not there, or `out` holds another training.
             WeightsError: its checkpoint is damaged.
         """
-        import_object(self.function)(self)
+        train = import_object(self.function)
+        if self.dataset.rejected is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            table = self.dataset.rejected.to_csv(index=False)
+            write_atomically(self.out / REJECTED, table.encode())
+        train(self)
 
     @property
     def known(self) -> Known:
         """Index of the data set by fingerprint."""
         return Known(self.dataset.compositions.fingerprints(), self.role)
 
-    def training_grids(self) -> NDArray[np.uint8]:
-        """Encoded compounds to train on, uint8 [n_train, *shape]."""
-        return self.encoder.encode(self.dataset.compositions[self.role == Known.TRAINED])
-
-    def judge(
-        self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int
-    ) -> dict[str, float]:
-        """Quality of `n` samples; see `matgen_core.metrics.quality`.
-
-        Args:
-            sample: a generator's ``sample(n, seed)``.
-            n: how many to draw.
-            seed: of the drawing.
-        """
-        drawn = draw(sample, self.encoder, n, seed)
-        verdicts = {name: v.check(drawn) for name, v in self.validators.items()}
-        return metrics.quality(drawn, verdicts, self.known)
+    def rows(self, role: int) -> NDArray[np.intp]:
+        """Which rows play a role of `matgen_core.weights.Known`."""
+        return np.flatnonzero(self.role == role)
 
     def write(
         self,
@@ -115,11 +104,11 @@ class Job:
             "name": self.name,
             "component": self.component,
             "matgen_version": __version__,
-            "encoder": self.encoder_name,
             "data": self.data,
             "model": dict(model),
             "training": {"preset": self.preset, "seed": self.seed, **training},
             "metrics": _rounded(measured),
+            **self._card(),
         }
         files = {
             weights.WeightsDir.TENSORS: tensors,
@@ -133,6 +122,57 @@ class Job:
             self.out,
             weights.WeightsDir(self.out).card.model_copy(update={"metrics": _rounded(measured)}),
         )
+
+    def _card(self) -> dict[str, Any]:
+        """What only this kind of job notes on the card."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GeneratorJob(Job):
+    """The training of a generator.
+
+    Attributes:
+        encoder_name: the encoder's name, noted on the card.
+        encoder: the encoder.
+        validators: by name, for following the training.
+    """
+
+    encoder_name: str
+    encoder: Encoder
+    validators: Mapping[str, Validator]
+
+    def training_grids(self) -> NDArray[np.uint8]:
+        """Encoded compounds to train on, uint8 [n_train, *shape]."""
+        return self.encoder.encode(self.dataset.compositions[self.rows(Known.TRAINED)])
+
+    def judge(
+        self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int
+    ) -> dict[str, float]:
+        """Quality of `n` samples; see `matgen_core.metrics.quality`.
+
+        Args:
+            sample: a generator's ``sample(n, seed)``.
+            n: how many to draw.
+            seed: of the drawing.
+        """
+        drawn = draw(sample, self.encoder, n, seed)
+        verdicts = {name: v.check(drawn) for name, v in self.validators.items()}
+        return metrics.quality(drawn, verdicts, self.known)
+
+    def _card(self) -> dict[str, Any]:
+        return {"encoder": self.encoder_name}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PredictorJob(Job):
+    """The training of a predictor.
+
+    Attributes:
+        target: what is learned, in the data's unit, float64 [N], none of it NaN.
+    """
+
+    target: NDArray[np.float64]
 
 
 def draw(
@@ -173,17 +213,19 @@ def prepare(
 ) -> Job:
     """Choose a recipe; load, split and screen the data.
 
-    A tenth of the compounds is held out before anything else, by `matgen_core.datasets.held_out`.
+    Where the data carry no published split, a tenth of the compounds is held out before anything
+    else, and for a predictor another tenth chooses the best of the training; see
+    `matgen_core.datasets.held_out`.
 
     Args:
         registry: where names are looked up.
-        component: what to train.
-        data: name of the source.
+        component: the generator or predictor to train.
+        data: name of the source, or the path of a ``.csv`` file.
         out: the directory of weights to write.
-        preset: name of the recipe; None for the one called like the data.
+        preset: name of the recipe; None for the one called like the data, or ``default``.
         options: by component name: changes of the recipe, or options of the source.
         name: what the weights will be called; None for ``COMPONENT-DATA[-screened]``.
-        encoder: name of the encoder whose space is learned.
+        encoder: name of the encoder whose space a generator learns.
         screen: validators that every compound trained on must pass.
         device: as `matgen_core.interfaces` describes it.
         seed: of everything random.
@@ -193,62 +235,111 @@ def prepare(
         UnknownName: of the component, the preset, the source, a validator or an option.
         InvalidOption, DataError: see the message.
     """
-    options = dict(options or {})
-    trainable = {
-        entry.item.name: entry.item.training
-        for entry in registry.entries()
-        if isinstance(entry.item, Component) and entry.item.training
-    }
-    if component not in trainable:
-        raise UnknownName.of("trainable component", component, trainable)
-    training = trainable[component]
-    preset = preset or data
+    settings = {owner: dict(values) for owner, values in (options or {}).items()}
+    kind, training = _trainable(registry, component)
+    name = name or f"{component}-{Path(data).stem}" + ("-screened" if screen else "")
+    if data.endswith(".csv"):
+        settings.setdefault("csv", {})["path"] = data
+        data = "csv"
+    if preset is None:
+        preset = data if data in training.presets else "default"
     if preset not in training.presets:
         raise UnknownName.of(f"preset of {component}", preset, training.presets)
-    for changed in options:
+    for changed in settings:
         if changed not in (component, data):
             raise UnknownName.of("component in this training", changed, (component, data))
     base = training.presets[preset].model_dump()
-    recipe = validate(training.recipe, base | dict(options.get(component, {})), component)
+    recipe = validate(training.recipe, base | settings.get(component, {}), component)
     if out.exists() and not out.is_dir():
         raise InvalidOption(f"--out {out} is a file")
-    source = registry.create("source", data, options.get(data))
-    grid = registry.create("encoder", encoder)
-    judges = {judge: registry.create("validator", judge) for judge in (*JUDGES, *screen)}
-    everything: Dataset = source.load()
-    dataset = everything[grid.encodable(everything.compositions)]
 
-    kept = held_out(dataset.compositions, HELD_OUT_FRACTION, HELD_OUT_SEED)
-    passed = np.ones(len(kept), np.bool_)
+    source_options = settings.get(data, {})
+    if training.target and "lowest" in registry.component("source", data).options.model_fields:
+        source_options.setdefault("lowest", training.target)
+    dataset: Dataset = registry.create("source", data, source_options).load()
+    extra: dict[str, Any]
+    if kind == "predictor":
+        dataset, extra = _for_predictor(dataset, component, training)
+    else:
+        dataset, extra = _for_generator(dataset, encoder, registry)
+
+    role, published = _split(dataset, validation=kind == "predictor")
+    passed = np.ones(len(role), np.bool_)
     for validator in screen:
-        passed &= judges[validator].check(dataset.compositions)
-    role = np.where(passed, np.where(kept, Known.HELD_OUT, Known.TRAINED), Known.UNUSED)
-    n_train = int((role == Known.TRAINED).sum())
-    if not n_train:
+        passed &= registry.create("validator", validator).check(dataset.compositions)
+    role[~passed] = Known.UNUSED
+    n = np.bincount(role, minlength=Known.VALIDATION + 1).tolist()
+    if not n[Known.TRAINED]:
         raise DataError(f"{data} leaves no compound to train on")
-    return Job(
-        name=name or f"{component}-{data}" + ("-screened" if screen else ""),
+    job = GeneratorJob if kind == "generator" else PredictorJob
+    return job(
+        name=name,
         component=component,
         function=training.function,
         recipe=recipe,
         preset=preset,
         dataset=dataset,
-        role=role.astype(np.uint8),
+        role=role,
         data=DataCard(
             source=data,
             attribution=dataset.attribution,
             n_clean=len(dataset.compositions),
-            n_train=n_train,
-            n_held_out=int((role == Known.HELD_OUT).sum()),
-            held_out_fraction=HELD_OUT_FRACTION,
-            held_out_seed=HELD_OUT_SEED,
+            n_train=n[Known.TRAINED],
+            n_validation=n[Known.VALIDATION],
+            n_held_out=n[Known.HELD_OUT],
+            held_out_fraction=None if published else HELD_OUT_FRACTION,
+            held_out_seed=None if published else HELD_OUT_SEED,
             screen=list(screen),
         ),
-        encoder_name=encoder,
-        encoder=grid,
-        validators={judge: judges[judge] for judge in JUDGES},
         out=out,
         device=device,
         seed=seed,
         resume=resume,
+        **extra,
     )
+
+
+def _trainable(registry: Registry, component: str) -> tuple[str, Training]:
+    """Kind of a component, and how it is trained."""
+    trainable = {
+        entry.item.name: (entry.kind, entry.item.training)
+        for entry in registry.entries()
+        if isinstance(entry.item, Component) and entry.item.training
+    }
+    if component not in trainable:
+        raise UnknownName.of("trainable component", component, trainable)
+    return trainable[component]
+
+
+def _for_generator(
+    dataset: Dataset, encoder: str, registry: Registry
+) -> tuple[Dataset, dict[str, Any]]:
+    grid = registry.create("encoder", encoder)
+    dataset = dataset.without(~grid.encodable(dataset.compositions), f"{encoder} cannot encode it")
+    validators = {judge: registry.create("validator", judge) for judge in JUDGES}
+    return dataset, {"encoder_name": encoder, "encoder": grid, "validators": validators}
+
+
+def _for_predictor(
+    dataset: Dataset, component: str, training: Training
+) -> tuple[Dataset, dict[str, Any]]:
+    target = training.target
+    if target not in dataset.properties:
+        known = ", ".join(dataset.properties) or "no numbers at all"
+        raise DataError(f"{component} learns {target}; {dataset.name} has {known}")
+    dataset = dataset.without(np.isnan(dataset.properties[target]), f"{target} is missing")
+    inside = import_object(training.domain)(dataset.compositions)
+    dataset = dataset.without(~inside, f"{component} cannot represent it")
+    return dataset, {"target": dataset.properties[target]}
+
+
+def _split(dataset: Dataset, *, validation: bool) -> tuple[NDArray[np.uint8], bool]:
+    """Role of each compound, and whether the data's own split decided it."""
+    if dataset.split is not None:
+        return dataset.split.copy(), True
+    role = np.full(len(dataset.compositions), Known.TRAINED, np.uint8)
+    if validation:
+        chosen = held_out(dataset.compositions, HELD_OUT_FRACTION, HELD_OUT_SEED + 1)
+        role[chosen] = Known.VALIDATION
+    role[held_out(dataset.compositions, HELD_OUT_FRACTION, HELD_OUT_SEED)] = Known.HELD_OUT
+    return role, False

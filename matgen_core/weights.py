@@ -26,17 +26,18 @@ FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
 class DataCard(BaseModel):
-    """What the network saw."""
+    """What was learned from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field(description="Name of the data source.")
     attribution: str = Field(description="Whom to credit, and the licence of the data.")
-    n_clean: int = Field(description="Compounds after cleaning that the encoder can represent.")
+    n_clean: int = Field(description="Compounds after cleaning that can be represented.")
     n_train: int = Field(description="Compounds trained on.")
-    n_held_out: int = Field(description="Compounds kept from training.")
-    held_out_fraction: float
-    held_out_seed: int
+    n_validation: int = Field(0, description="Compounds that chose the best of the training.")
+    n_held_out: int = Field(description="Compounds kept from training and from choosing.")
+    held_out_fraction: float | None = Field(None, description="None for a published split.")
+    held_out_seed: int | None = Field(None, description="None for a published split.")
     screen: list[str] = Field([], description="Validators that every training compound passed.")
 
 
@@ -53,7 +54,10 @@ class Card(BaseModel):
     data: DataCard
     model: dict[str, Any] = Field(description="What rebuilds the network.")
     training: dict[str, Any] = Field(description="Recipe, seed, hardware, time.")
-    metrics: dict[str, float] = Field(description="Measured on raw samples, as shares of all.")
+    metrics: dict[str, float] = Field(
+        description="A generator's are shares of all raw samples, a predictor's are of the "
+        "held-out compounds."
+    )
     sha256: dict[FileName, str] = Field(description="Checksum of each file beside the card.")
 
 
@@ -122,10 +126,11 @@ class Known:
 
     Args:
         fingerprints: of reduced compositions, uint64 [M], any order.
-        role: uint8 [M]: `TRAINED`, `HELD_OUT`, or `UNUSED` where the training screen refused it.
+        role: uint8 [M]: `TRAINED`, `HELD_OUT`, `UNUSED` where the training screen refused it,
+            or `VALIDATION` where it chose the best of a training.
     """
 
-    TRAINED, HELD_OUT, UNUSED = 0, 1, 2
+    TRAINED, HELD_OUT, UNUSED, VALIDATION = 0, 1, 2, 3
 
     def __init__(self, fingerprints: NDArray[np.uint64], role: NDArray[np.uint8]) -> None:
         order = np.argsort(fingerprints)

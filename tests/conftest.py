@@ -147,7 +147,8 @@ def wgan_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of weights of the smallest WGAN, untrained."""
     import torch
 
-    from matgen_wgan import Layer, Network, model
+    from matgen_networks.tables import Layer, Network
+    from matgen_wgan import model
 
     torch.manual_seed(0)
     network = Network(

@@ -23,32 +23,45 @@ import matgen_data
 from matgen_core import Dataset, Options
 from matgen_core.datasets import CleaningStep
 from matgen_core.errors import DataError
+from matgen_core.weights import Known
 from matgen_data import CsvOptions, published
 from matgen_data.cache import Wheel, cache_root
 from matgen_data.cleaning import Cleaning
 from matgen_data.csv_file import CsvFile
-from matgen_data.published import Icsd, MaterialsProject, Oqmd, Published
+from matgen_data.published import (
+    ExperimentalGap,
+    Icsd,
+    MaterialsProject,
+    MaterialsProjectGap,
+    Oqmd,
+    OqmdEnergy,
+    Published,
+)
 from matgen_onehot import OneHotOptions
 from matgen_onehot.encoder import OneHot
 
 SOURCES: tuple[type[Published], ...] = (Oqmd, MaterialsProject, Icsd)
+PROPERTIES: tuple[type[Published], ...] = (OqmdEnergy, MaterialsProjectGap, ExperimentalGap)
 Rows = Iterable[tuple[str, float]]
 FakePip = Callable[[str], None]
 
 
 def make_wheel(path: Path, tables: dict[type[Published], Rows]) -> Wheel:
     """A wheel with the members of the real one; each table is spread over its members."""
+    files: dict[str, str] = {}
+    for source in (*SOURCES, *tables):
+        rows = list(tables.get(source, ()))
+        members = source.about.members
+        for i, member in enumerate(members):
+            part = rows[i * len(rows) // len(members) : (i + 1) * len(rows) // len(members)]
+            lines = [f"{formula},{value}" for formula, value in part]
+            files[member] = "\n".join(["formula,target", *lines, ""])
     path.parent.mkdir(parents=True, exist_ok=True)
     with ZipFile(path, "w") as archive:
-        for source in SOURCES:
-            rows = list(tables.get(source, ()))
-            members = source.about.members
-            for i, member in enumerate(members):
-                part = rows[i * len(rows) // len(members) : (i + 1) * len(rows) // len(members)]
-                lines = [f"{formula},{value}" for formula, value in part]
-                archive.writestr(member, "\n".join(["formula,target", *lines, ""]))
-    content = path.read_bytes()
-    return Wheel("crabnet==2.0.8", path.name, len(content), hashlib.sha256(content).hexdigest())
+        for member, content in files.items():
+            archive.writestr(member, content)
+    data = path.read_bytes()
+    return Wheel("crabnet==2.0.8", path.name, len(data), hashlib.sha256(data).hexdigest())
 
 
 @pytest.fixture(autouse=True)
@@ -189,13 +202,41 @@ def test_gap_is_the_property_of_icsd(load: Callable[..., Dataset]) -> None:
     assert dataset.rejected is None
 
 
-@pytest.mark.parametrize("source", SOURCES)
+def test_property_sources_keep_every_formula(load: Callable[..., Dataset]) -> None:
+    """Elements, noble gases, large counts and fractions are compositions with a gap, too."""
+    rows = [("Si", 1.1), ("Ga0.5Al0.5As", 1.8), ("Ar", 9), ("C60", 1.9), ("Si8", 0.6), ("?", 0)]
+    dataset = load(MaterialsProjectGap, rows)
+    gaps = dict(
+        zip(dataset.compositions.to_formulas(), dataset.properties["band_gap"], strict=True)
+    )
+    assert gaps == {"Si": 0.6, "AlGaAs2": 1.8, "Ar": 9, "C": 1.9}
+    assert dataset.rejected is not None
+    assert dataset.rejected["formula"].tolist() == ["?"]
+    assert dataset.split is None
+    assert dataset.rows is not None
+    assert dataset.rows.tolist() == [6, 3, 4, 5]  # lines of the rows that were kept
+
+
+def test_oqmd_energy_keeps_the_published_split(load: Callable[..., Dataset]) -> None:
+    train = [(f"Na{i}Cl", float(i % 2)) for i in range(1, 50)] + [("KF", -198.7)]
+    val = [(f"Na{i}Br", 50.0) for i in range(1, 51)]
+    test = [(f"Na{i}I", -50.0) for i in range(1, 51)]
+    dataset = load(OqmdEnergy, [*train, *val, *test])
+    assert dataset.split is not None
+    assert np.bincount(dataset.split).tolist() == [49, 50, 0, 50]
+    energy = dataset.properties["formation_energy"]
+    assert (energy[dataset.split == Known.HELD_OUT] == -50).all()
+    assert (energy[dataset.split == Known.VALIDATION] == 50).all()
+    assert dataset.steps[-1].dropped == 1  # the training row that is an error, no other
+
+
+@pytest.mark.parametrize("source", [*SOURCES, *PROPERTIES])
 def test_who_is_credited(source: type[Published], load: Callable[..., Dataset]) -> None:
-    dataset = load(source, [("NaCl", -1.0)])
+    dataset = load(source, [("NaCl", -1.0), ("KCl", -1.0), ("KBr", -1.0)])
     assert dataset.name == source.about.name
     assert dataset.attribution.count("doi:") >= 2
     assert "MIT" in dataset.attribution
-    assert ("CC BY 4.0" in dataset.attribution) == (source is not Icsd)
+    assert ("CC BY 4.0" in dataset.attribution) == (source not in (Icsd, ExperimentalGap))
     assert dataset.published_count == source.about.published_count
 
 
@@ -550,3 +591,16 @@ def test_real_data() -> None:
         [values] = dataset.properties.values()
         assert values.shape == (left,)
         assert np.isfinite(values).all()
+
+    for source, rows_in, dropped in (
+        (OqmdEnergy, 341_700, [0, 69]),
+        (MaterialsProjectGap, 106_113, [0, 27_949]),
+        (ExperimentalGap, 4_604, [0, 3]),
+    ):
+        dataset = source(Options()).load()
+        assert dataset.rows_in == rows_in
+        assert [s.dropped for s in dataset.steps] == dropped
+        assert f"{len(dataset.compositions):,}" in summaries[dataset.name]
+        assert dataset.compositions.first_occurrence().all()
+        if dataset.split is not None:
+            assert np.bincount(dataset.split).tolist() == [239_190 - 69, 51_255, 0, 51_255]

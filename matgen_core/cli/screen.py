@@ -33,6 +33,7 @@ def screen(
         ),
     ] = None,
     column: Annotated[str, typer.Option(help="Name of the CSV's formula column.")] = "formula",
+    device: options.Device = None,
     assignments: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -54,7 +55,9 @@ def screen(
     settings = parse_assignments(assignments or [], components.values())
     created: dict[str, dict[str, Any]] = {"validator": {}, "predictor": {}}
     for (kind, name), component in components.items():
-        created[kind][name] = registry.create(kind, name, settings.get(component))
+        created[kind][name] = registry.create(
+            kind, name, settings.get(component), device=device or "auto"
+        )
     if output is None and source != "-":
         output = Path(f"{source.removesuffix(Path(source).suffix)}.screened.csv")
     if output is None and as_json:

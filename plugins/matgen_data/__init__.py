@@ -49,6 +49,24 @@ def matgen_sources() -> Iterable[Component]:
         cite="doi:10.1016/j.commatsci.2012.02.005",
     )
     yield Component(
+        "oqmd-energy",
+        "matgen_data.published:OqmdEnergy",
+        summary="341,631 formation energies of OQMD, in their published split",
+        cite="doi:10.1038/s41524-021-00545-1",
+    )
+    yield Component(
+        "mp-gap",
+        "matgen_data.published:MaterialsProjectGap",
+        summary="78,164 compounds of the Materials Project, PBE band gap",
+        cite="doi:10.1063/1.4812323",
+    )
+    yield Component(
+        "expt-gap",
+        "matgen_data.published:ExperimentalGap",
+        summary="4,601 compounds, measured band gap",
+        cite="doi:10.1021/acs.jpclett.8b00124",
+    )
+    yield Component(
         "csv",
         "matgen_data.csv_file:CsvFile",
         options=CsvOptions,

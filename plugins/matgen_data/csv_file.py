@@ -74,6 +74,7 @@ class CsvFile(Source):
             name="csv",
             compositions=cleaning.compositions,
             properties={name: values[cleaning.rows] for name, values in properties.items()},
+            rows=np.array(lines)[cleaning.rows],
             rows_in=len(rows),
             steps=tuple(cleaning.steps),
             rejected=rejected(reasons, lines, formulas),
@@ -88,7 +89,8 @@ class CsvFile(Source):
         if lowest not in properties:
             raise DataError(
                 f"{self.options.path} has no column of numbers {lowest!r}, "
-                f"only {_listed(properties) or 'none at all'}: set the option `lowest`"
+                f"only {_listed(properties) or 'none at all'}: rename a column, or set the "
+                "option `lowest`"
             )
         rule = f"same reduced formula, {lowest} not the lowest"
         cleaning.merge(rule, properties[lowest][cleaning.rows])

@@ -6,7 +6,10 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from matgen_core.errors import InvalidOption
 
@@ -30,6 +33,23 @@ def resolve(name: str) -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices; use --device cpu"
         )
     return torch.device(name)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is faster than float32 on the device."""
+    if device.type == "cuda":
+        return True
+    # Other CPUs compute bfloat16 by converting it back and forth.
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
+
+
+@torch.inference_mode()
+def in_batches(network: nn.Module, inputs: Tensor, size: int) -> NDArray[np.float32]:
+    """What a network makes of its inputs, float32, on its own device, `size` rows at a time."""
+    device = next(network.parameters()).device
+    parts = inputs.split(size)
+    return np.concatenate([network(p.to(device).float()).float().cpu().numpy() for p in parts])
 
 
 def describe(device: torch.device) -> str:

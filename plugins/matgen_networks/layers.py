@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from matgen_networks.tables import Layer, Network
+
 
 class Size(NamedTuple):
     """Rows (elements) and columns (counts) of a feature map."""
@@ -69,6 +71,11 @@ def sizes(grid: Size, convolutions: tuple[Conv, ...]) -> list[Size]:
     return result
 
 
+def convolutions(layers: tuple[Layer, ...]) -> tuple[Conv, ...]:
+    """The layers of a recipe as this module describes them."""
+    return tuple(Conv(x.filters, x.kernel, x.stride, x.padding) for x in layers)
+
+
 class Upsampler(nn.Module):
     """Latent vectors to grids: a linear layer, then transposed convolutions.
 
@@ -113,43 +120,65 @@ class Upsampler(nn.Module):
             x = deconvolution(functional.relu(norm(x)))
         return torch.sigmoid(x).squeeze(1)
 
+    @classmethod
+    def of(cls, network: Network, grid: Size) -> Upsampler:
+        """The widening stack of a table."""
+        return cls(network.latent, network.channels, convolutions(network.deconvolutions), grid)
+
 
 class Downsampler(nn.Module):
     """Grids to vectors: convolutions with LeakyReLU, then a linear layer.
+
+    With `norm`, BatchNorm stands before every LeakyReLU.
 
     Args:
         convolutions: layers in the order of the table.
         grid: size of the input.
         out: width of the output.
+        norm: normalise feature maps over the batch.
         slope: of the LeakyReLU for negative values.
     """
 
     def __init__(
-        self, convolutions: tuple[Conv, ...], grid: Size, out: int, slope: float = 0.2
+        self,
+        convolutions: tuple[Conv, ...],
+        grid: Size,
+        out: int,
+        *,
+        norm: bool = False,
+        slope: float = 0.2,
     ) -> None:
         super().__init__()
         self.slope = slope
         self.ladder = sizes(grid, convolutions)
         self.convolutions = nn.ModuleList()
+        self.norms = nn.ModuleList()
         channels = 1
         for conv in convolutions:
             self.convolutions.append(
                 nn.Conv2d(channels, conv.filters, conv.kernel, conv.stride, conv.margins)
             )
             channels = conv.filters
+            self.norms.append(nn.BatchNorm2d(channels) if norm else nn.Identity())
         self.last = (channels, *self.ladder[-1])
         self.linear = nn.Linear(channels * self.ladder[-1].rows * self.ladder[-1].columns, out)
 
     def forward(self, grids: Tensor) -> Tensor:
         """Grids [B, rows, columns] to [B, out]."""
-        return self._forward(grids, [])
+        return self._forward(grids)
+
+    @classmethod
+    def of(cls, network: Network, grid: Size, out: int, *, norm: bool = False) -> Downsampler:
+        """The narrowing stack of a table."""
+        return cls(convolutions(network.convolutions), grid, out, norm=norm)
 
     def input_gradient(self, grids: Tensor) -> Tensor:
         """Gradient of the (single) output with respect to the input, [B, rows, columns].
 
         LeakyReLU is piecewise linear, so the gradient is a chain of transposed convolutions
-        with the slopes seen on the way in. Written as a forward computation, a gradient penalty
-        needs one ordinary backward pass instead of a double one, and the step can be compiled.
+        with the slopes seen on the way in, as long as there is no norm. Written as a forward
+        computation, a gradient penalty needs one ordinary backward pass instead of a double one,
+        and the step can be compiled.
         """
         slopes: list[Tensor] = []
         self._forward(grids, slopes)
@@ -167,11 +196,13 @@ class Downsampler(nn.Module):
             )
         return gradient.squeeze(1)
 
-    def _forward(self, grids: Tensor, slopes: list[Tensor]) -> Tensor:
+    def _forward(self, grids: Tensor, slopes: list[Tensor] | None = None) -> Tensor:
         x = grids.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        for conv in self.convolutions:
-            x = conv(x)
-            slope = torch.where(x > 0, 1.0, self.slope).to(x.dtype)
-            slopes.append(slope)
-            x = x * slope
+        for conv, norm in zip(self.convolutions, self.norms, strict=True):
+            x = norm(conv(x))
+            if slopes is None:
+                x = functional.leaky_relu(x, self.slope)
+            else:
+                slopes.append(torch.where(x > 0, 1.0, self.slope).to(x.dtype))
+                x = x * slopes[-1]
         return self.linear(x.flatten(1))

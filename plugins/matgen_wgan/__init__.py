@@ -9,25 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from matgen_core import Component, Options, Training, Weights, hookimpl
+from matgen_networks.tables import COMPACT, LARGE, Network
 
 PAPER = "doi:10.1038/s41524-020-00352-0"
-
-
-class Layer(Options):
-    """One convolution of the paper's tables."""
-
-    filters: int
-    kernel: int = 3
-    stride: tuple[int, int] = (2, 1)
-
-
-class Network(Options):
-    """Layers of generator and critic, in the order of Supplementary Table 1."""
-
-    latent: int = Field(128, description="Width of the random vector a sample is made from.")
-    channels: int = Field(description="Channels of the generator's first feature map.")
-    deconvolutions: tuple[Layer, ...] = Field(description="The generator's layers.")
-    convolutions: tuple[Layer, ...] = Field(description="The critic's layers.")
 
 
 class WganRecipe(Options):
@@ -69,50 +53,14 @@ class WganOptions(Options):
     batch_size: int = Field(default=1024, ge=1, description="Samples computed at once.")
 
 
-_OQMD = Network(
-    channels=256,
-    deconvolutions=(
-        Layer(filters=128, kernel=5, stride=(2, 2)),
-        Layer(filters=128),
-        Layer(filters=64, stride=(1, 1)),
-        Layer(filters=64),
-        Layer(filters=32, stride=(1, 1)),
-        Layer(filters=32),
-        Layer(filters=1, stride=(1, 1)),
-    ),
-    convolutions=(
-        Layer(filters=32, stride=(1, 1)),
-        Layer(filters=32),
-        Layer(filters=64, stride=(1, 1)),
-        Layer(filters=64),
-        Layer(filters=128, stride=(1, 1)),
-        Layer(filters=128),
-        Layer(filters=256, kernel=5, stride=(2, 2)),
-    ),
-)
-_COMPACT = Network(
-    channels=128,
-    deconvolutions=(
-        Layer(filters=64, kernel=5, stride=(2, 2)),
-        Layer(filters=32),
-        Layer(filters=16),
-        Layer(filters=1),
-    ),
-    convolutions=(
-        Layer(filters=16),
-        Layer(filters=32),
-        Layer(filters=64),
-        Layer(filters=128, kernel=5, stride=(2, 2)),
-    ),
-)
 PRESETS = {
     # The paper's networks with the paper's hyperparameters.
-    "oqmd": WganRecipe(network=_OQMD),
-    "mp": WganRecipe(network=_COMPACT, batch_size=32),
-    "icsd": WganRecipe(network=_COMPACT, batch_size=32),
+    "oqmd": WganRecipe(network=LARGE),
+    "mp": WganRecipe(network=COMPACT, batch_size=32),
+    "icsd": WganRecipe(network=COMPACT, batch_size=32),
     # The paper's smaller network with rates at which it does not collapse on a CPU's budget.
     "compact": WganRecipe(
-        network=_COMPACT,
+        network=COMPACT,
         lr_generator=3e-4,
         lr_critic=3e-4,
         batch_size=32,

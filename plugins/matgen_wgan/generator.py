@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -15,7 +14,8 @@ from matgen_core.interfaces import Generator
 from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks.layers import Upsampler
-from matgen_wgan import Network, WganOptions, model
+from matgen_networks.tables import Network
+from matgen_wgan import WganOptions, model
 
 
 class Wgan(Generator):
@@ -46,14 +46,10 @@ class Wgan(Generator):
         return sample(self.network, self.latent, n, seed, self.options.batch_size)
 
 
-@torch.inference_mode()
 def sample(network: Upsampler, latent: int, n: int, seed: int, batch_size: int) -> NDArray[Any]:
     """Draw `n` grids, float32 [n, rows, columns].
 
     Latent vectors come from the CPU, so that a seed means the same samples on every device.
     """
     random = torch.Generator().manual_seed(seed)
-    device = next(network.parameters()).device
-    z = torch.randn(n, latent, generator=random)
-    grids = [network(part.to(device)).float().cpu().numpy() for part in z.split(batch_size)]
-    return np.concatenate(grids)
+    return devices.in_batches(network, torch.randn(n, latent, generator=random), batch_size)

@@ -11,29 +11,25 @@ that training goes on from.
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from matgen_core.errors import InvalidOption
-from matgen_core.training import Job
-from matgen_core.weights import WeightsDir, write_atomically
-from matgen_networks import checkpoint
+from matgen_core.training import GeneratorJob
+from matgen_core.weights import WeightsDir
+from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
 from matgen_networks.layers import Downsampler, Upsampler
 from matgen_networks.progress import training_progress
 from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
 
-METRICS = "metrics.jsonl"
 LOGGED = ("critic_loss", "generator_loss", "wasserstein")
 """Means over an interval, beside the quality of a sample."""
 FINAL_SAMPLES = 100_000
@@ -86,7 +82,7 @@ class Losses:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.mixed_precision)
 
 
-def train(job: Job) -> None:
+def train(job: GeneratorJob) -> None:
     """Train, and leave a directory of weights in ``job.out``.
 
     Raises:
@@ -105,10 +101,7 @@ def train(job: Job) -> None:
     critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
     # What is shipped: a running average of the generator, statistics of its norms included.
     shipped = copy.deepcopy(generator)
-    averages, averaged = (
-        [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
-        for network in (shipped, generator)
-    )
+    averages, averaged = training.floats(shipped), training.floats(generator)
 
     adam: dict[str, Any] = {"betas": recipe.betas, "fused": True}
     generator_adam = torch.optim.Adam(generator.parameters(), recipe.lr_generator, **adam)
@@ -118,13 +111,7 @@ def train(job: Job) -> None:
 
     batch = recipe.batch_size
     total = max(1, math.ceil(recipe.epochs * len(grids) / (batch * recipe.critic_steps)))
-    identity = {"recipe": recipe.model_dump(exclude={"epochs"}), "seed": job.seed,
-                "data": job.data.model_dump(exclude={"attribution"})}  # fmt: skip
-    progress = {"identity": identity, "step": 0, "best": -1.0, "seconds": 0.0}
-    if (job.out / checkpoint.FILE).exists():
-        progress = _resume(job, modules, optimizers, random, identity)
-    job.out.mkdir(parents=True, exist_ok=True)
-    _forget_after(job.out / METRICS, progress["step"])
+    progress = training.resume(job, modules, optimizers, random, best=-1.0)
 
     losses = Losses(generator, critic, recipe, mixed_precision=cuda)
     critic_loss, generator_loss = losses.of_critic, losses.of_generator
@@ -136,7 +123,7 @@ def train(job: Job) -> None:
 
     def step(number: int) -> Tensor:
         """`critic_steps` critic updates and one of the generator; `LOGGED`, float32 [3]."""
-        slowed = min(1.0, (total - number + 1) / (recipe.decay * total)) if recipe.decay else 1.0
+        slowed = training.falling(number, total, recipe.decay)
         generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
         critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
         for _ in range(recipe.critic_steps):
@@ -156,9 +143,7 @@ def train(job: Job) -> None:
         of_generator.backward()
         generator_adam.step()
         critic.requires_grad_(True)
-        # A young average is kept short, or it would remember the initial weights for long.
-        decay = min(recipe.averaging, number / (number + 10))
-        torch._foreach_lerp_(averages, averaged, 1 - decay)
+        training.average(averages, averaged, recipe.averaging, number)
         return torch.stack([of_critic, of_generator, wasserstein]).detach()
 
     def draw(n: int, seed: int) -> NDArray[Any]:
@@ -168,8 +153,8 @@ def train(job: Job) -> None:
     def write(measured: dict[str, float]) -> None:
         seen = progress["step"] * batch * recipe.critic_steps
         job.write(
-            {key: _half(value).numpy() for key, value in shipped.state_dict().items()},
-            model={"network": recipe.network.model_dump(), "grid": list(grid)},
+            {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
+            model={"network": recipe.network.model_dump(exclude_none=True), "grid": list(grid)},
             training={
                 **recipe.model_dump(exclude={"network"}),
                 "epochs_seen": round(seen / len(grids), 2),
@@ -203,8 +188,7 @@ def train(job: Job) -> None:
                 **means,
                 **measured,
             }
-            with (job.out / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            training.log(job.out / training.METRICS, line)
             if measured["yield"] > progress["best"]:
                 progress["best"] = measured["yield"]
                 write(measured)
@@ -221,34 +205,3 @@ def train(job: Job) -> None:
     best = load_file(job.out / WeightsDir.TENSORS)
     shipped.load_state_dict({key: value.float() for key, value in best.items()})
     job.remeasure(job.judge(draw, FINAL_SAMPLES, seed=total))
-
-
-def _resume(
-    job: Job,
-    modules: dict[str, nn.Module],
-    optimizers: dict[str, torch.optim.Optimizer],
-    random: torch.Generator,
-    identity: dict[str, Any],
-) -> dict[str, Any]:
-    if not job.resume:
-        raise InvalidOption(
-            f"{job.out} holds a training already: go on with --resume, or choose another --out"
-        )
-    progress = checkpoint.read(job.out, modules, optimizers, random)
-    if progress["identity"] != json.loads(json.dumps(identity)):
-        raise InvalidOption(
-            f"{job.out} was trained with another recipe, seed or data: resume with the same"
-        )
-    return progress
-
-
-def _forget_after(path: Path, step: int) -> None:
-    """Drop the metrics of steps that are about to be done again."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        write_atomically(path, "".join(whole).encode())
-
-
-def _half(tensor: Tensor) -> Tensor:
-    return (tensor.half() if tensor.is_floating_point() else tensor).cpu()

@@ -1,0 +1,116 @@
+"""What the trainings of all networks share: going on, metrics, falling rates, averages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from matgen_core.errors import InvalidOption
+from matgen_core.weights import write_atomically
+from matgen_networks import checkpoint
+
+if TYPE_CHECKING:
+    from matgen_core.training import Job
+
+METRICS = "metrics.jsonl"
+"""One JSON object a line and an evaluation, each with the ``step`` it was made at."""
+
+
+def resume(
+    job: Job,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    random: torch.Generator,
+    **fresh: Any,
+) -> dict[str, Any]:
+    """The progress of the training in ``job.out``, its checkpoint restored where there is one.
+
+    More epochs may be asked for than before; everything else must be the same.
+
+    Args:
+        job: makes its folder if need be, and drops from `METRICS` what will be done again.
+        modules: networks by name.
+        optimizers: by name.
+        random: source of the training's random numbers.
+        fresh: what progress a new training has made, beside ``step`` 0 and 0 ``seconds``.
+
+    Returns:
+        What `checkpoint.write` gets as its progress.
+
+    Raises:
+        InvalidOption: the folder holds a training and resuming was not asked for, or it is one
+            with another recipe, seed or data.
+        WeightsError: the checkpoint is damaged.
+    """
+    identity = {
+        "recipe": job.recipe.model_dump(mode="json", exclude={"epochs"}),
+        "seed": job.seed,
+        "data": job.data.model_dump(mode="json", exclude={"attribution"}),
+    }
+    progress = {"identity": identity, "step": 0, "seconds": 0.0, **fresh}
+    if (job.out / checkpoint.FILE).exists():
+        if not job.resume:
+            raise InvalidOption(
+                f"{job.out} holds a training already: go on with --resume, or choose another --out"
+            )
+        progress = checkpoint.read(job.out, modules, optimizers, random)
+        if progress["identity"] != identity:
+            raise InvalidOption(
+                f"{job.out} was trained with another recipe, seed or data: resume with the same"
+            )
+    job.out.mkdir(parents=True, exist_ok=True)
+    forget_after(job.out / METRICS, progress["step"])
+    return progress
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the metrics of steps that are about to be done again, and a line half written."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_atomically(path, "".join(whole).encode())
+
+
+def log(path: Path, line: Mapping[str, Any]) -> None:
+    """Append one evaluation to the metrics."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def falling(step: int, total: int, share: float) -> float:
+    """Factor of the learning rate that falls linearly to zero over the last `share` of steps.
+
+    Args:
+        step: 1 for the first.
+        total: number of steps.
+        share: 0 for a rate that stays.
+    """
+    return min(1.0, (total - step + 1) / (share * total)) if share else 1.0
+
+
+def floats(module: nn.Module) -> list[Tensor]:
+    """The weights and statistics of a network, those that an average makes sense of."""
+    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+
+
+def average(into: Iterable[Tensor], values: Iterable[Tensor], decay: float, step: int) -> None:
+    """Move a running average of weights one step on.
+
+    Args:
+        into: the average, changed in place.
+        values: the weights after this step.
+        decay: share of the average that is kept.
+        step: 1 for the first. A young average is kept short, or it would remember the initial
+            weights for long.
+    """
+    torch._foreach_lerp_(list(into), list(values), 1 - min(decay, step / (step + 10)))
+
+
+def half(tensor: Tensor) -> Tensor:
+    """As it is stored: on the CPU, half precision if it is of floating point."""
+    return (tensor.half() if tensor.is_floating_point() else tensor).cpu()
