@@ -289,6 +289,11 @@ def discover() -> Registry:
     return registry
 
 
+def source_of(data: str) -> tuple[str, dict[str, Any]]:
+    """The name and the options of a source: the path of a CSV file stands for the source `csv`."""
+    return ("csv", {"path": data}) if data.endswith(".csv") else (data, {})
+
+
 def import_object(path: str) -> Any:
     """The object at ``"package.module:name"``.
 

@@ -19,7 +19,7 @@ from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset, held_out
 from matgen_core.errors import DataError, InvalidOption, UnknownName
 from matgen_core.interfaces import Encoder, Validator
-from matgen_core.registry import Component, Registry, Training, import_object, validate
+from matgen_core.registry import Component, Registry, Training, import_object, source_of, validate
 from matgen_core.weights import DataCard, Known, write_atomically
 
 HELD_OUT_FRACTION = 0.1
@@ -238,11 +238,14 @@ def prepare(
     settings = {owner: dict(values) for owner, values in (options or {}).items()}
     kind, training = _trainable(registry, component)
     name = name or f"{component}-{Path(data).stem}" + ("-screened" if screen else "")
-    if data.endswith(".csv"):
-        settings.setdefault("csv", {})["path"] = data
-        data = "csv"
+    data, implied = source_of(data)
+    settings[data] = implied | settings.get(data, {})
     if preset is None:
-        preset = data if data in training.presets else "default"
+        preset = next((known for known in (data, "default") if known in training.presets), None)
+    if preset is None:
+        raise InvalidOption(
+            f"{component} has no preset for {data}: choose one of {', '.join(training.presets)}"
+        )
     if preset not in training.presets:
         raise UnknownName.of(f"preset of {component}", preset, training.presets)
     for changed in settings:
@@ -253,10 +256,10 @@ def prepare(
     if out.exists() and not out.is_dir():
         raise InvalidOption(f"--out {out} is a file")
 
-    source_options = settings.get(data, {})
+    screens = [registry.create("validator", validator) for validator in screen]
     if training.target and "lowest" in registry.component("source", data).options.model_fields:
-        source_options.setdefault("lowest", training.target)
-    dataset: Dataset = registry.create("source", data, source_options).load()
+        settings[data].setdefault("lowest", training.target)
+    dataset: Dataset = registry.create("source", data, settings[data]).load()
     extra: dict[str, Any]
     if kind == "predictor":
         dataset, extra = _for_predictor(dataset, component, training)
@@ -265,8 +268,8 @@ def prepare(
 
     role, published = _split(dataset, validation=kind == "predictor")
     passed = np.ones(len(role), np.bool_)
-    for validator in screen:
-        passed &= registry.create("validator", validator).check(dataset.compositions)
+    for validator in screens:
+        passed &= validator.check(dataset.compositions)
     role[~passed] = Known.UNUSED
     n = np.bincount(role, minlength=Known.VALIDATION + 1).tolist()
     if not n[Known.TRAINED]:

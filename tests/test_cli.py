@@ -14,8 +14,9 @@ import pytest
 from conftest import Cli
 
 Mistake = Callable[..., str]
-COMMANDS = ["run", "screen", "train", "data fetch", "data show", "plugins list", "plugins show",
-            "weights list", "weights show"]  # fmt: skip
+COMMANDS = ["run", "screen", "evaluate", "compare", "reconstruct", "report", "train", "data fetch",
+            "data show", "plugins list", "plugins show", "weights list",
+            "weights show"]  # fmt: skip
 
 
 @pytest.fixture
@@ -127,6 +128,23 @@ def files(toy: Path, wgan_weights: Path, tmp_path: Path) -> Path:
         ("train wgan --data csv --out o --preset mp --set csv.path=no.csv", "no.csv"),
         ("train wgan --data csv --out x.csv --preset mp --set csv.path=x.csv", "x.csv is a file"),
         ("train wgan --data csv --out o --preset mp --set csv.path=x.csv --screen xyz", "xyz"),
+        ("train wgan --data x.csv --out o", "wgan has no preset for csv: choose one of oqmd, mp"),
+        ("train elemnet --data no.csv --out o", "no.csv"),
+        ("train elemnet --data x.csv --out o", "no column of numbers 'formation_energy'"),
+        # evaluation
+        ("evaluate wagn-mp", "unknown generator 'wagn-mp': did you mean 'wgan-mp'"),
+        ("evaluate x.csv", "x.csv says nothing of known compounds"),
+        ("evaluate tape", "tape says nothing of known compounds"),
+        ("evaluate x.csv --against oqdm", "did you mean 'oqmd'?"),
+        ("evaluate x.csv --against y.csv", "cannot read y.csv"),
+        ("evaluate x.csv --against x.csv --column f", "no column 'f'"),
+        ("evaluate x.csv --against x.csv -o x.txt", "the suffix must be .json or .md"),
+        ("evaluate x.csv --against x.csv --validators oxid", "did you mean 'oxide'?"),
+        ("evaluate x.csv --against x.csv --set oxid.x=1", "in this evaluation 'oxid'"),
+        ("evaluate tape --against x.csv --set tap.x=1", "did you mean 'tape'?"),
+        ("evaluate tape --against x.csv -n 0", "'--num' / '-n'"),
+        ("compare", "'NAME|FILE"),
+        ("compare x.csv nobody --against x.csv", "unknown generator 'nobody'"),
         ("data show oqdm", "unknown source 'oqdm': did you mean 'oqmd'?"),
         ("data fetch oqdm", "unknown source 'oqdm': did you mean 'oqmd'?"),
         ("data show csv", "csv.path is required"),
@@ -246,6 +264,34 @@ def test_json(cli: Cli) -> None:
     Path("x.csv").write_text("formula\nNaCl\nMgO\nNaCl\n")
     shown = json.loads(cli("data", "show", "csv", "--set", "csv.path=x.csv", "--json").out)
     assert (shown["rows_in"], shown["rows_out"]) == (3, 2)
+
+
+@pytest.mark.usefixtures("toy")
+def test_evaluate_and_compare(cli: Cli) -> None:
+    """A file of what the generator draws is judged as the generator is."""
+    Path("known.csv").write_text("formula\nNaCl\nFe2O3\nKCl\nMgO\n")
+    rows = ["NaCl", "Fe2O3", "MgO", "KBr", "LiFePO4", "SiC", "MgO", "", "x", "?"]
+    Path("drawn.csv").write_text("n,formula\n" + "".join(f"{i},{f}\n" for i, f in enumerate(rows)))
+    arguments = ("--against", "known.csv", "-n", 10, "--validators", "oxide")
+    answer = cli("evaluate", "tape", *arguments, "--json", "-o", "tape.json")
+    assert answer.code == 0, answer.err
+    tape = json.loads(answer.out)
+    assert tape == json.loads(Path("tape.json").read_text())
+    assert tape["samples"] == 10
+    assert tape["shares"] == {
+        "decodable": 0.7, "oxide": 0.4, "valid": 0.4, "unique": 0.6, "novel": 0.3, "yield": 0.1
+    }  # fmt: skip
+    compared = json.loads(cli("compare", "tape", "drawn.csv", *arguments, "--json").out)
+    assert [c["name"] for c in compared] == ["tape", "drawn.csv"]
+    ours, theirs = ({k: v for k, v in c.items() if k not in ("name", "seconds")} for c in compared)
+    assert ours == theirs
+
+    assert cli("compare", "tape", "drawn.csv", *arguments, "-o", "both.md").code == 0
+    text = Path("both.md").read_text()
+    assert "| decodable | 70.0% (39.7–89.2) | 70.0% (39.7–89.2) |" in text
+    shown = cli("compare", "tape", "drawn.csv", *arguments).out
+    assert "70.0% (39.7–89.2)" in shown
+    assert "drawn.csv" in shown
 
 
 def test_plugins_show_a_network(cli: Cli) -> None:

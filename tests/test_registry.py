@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli, Install
+from conftest import CARD, Cli, Install
 
 from matgen_core import (
     Component,
@@ -26,6 +26,7 @@ from matgen_core import (
 )
 from matgen_core.errors import InvalidOption, PluginError, UnknownName
 from matgen_core.registry import Plugin, import_object
+from matgen_core.weights import write_weights
 
 HEAVY = "torch sklearn pymatgen numba pandas smact pyarrow"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "matgen-random"
@@ -224,6 +225,30 @@ def test_names_of_weights_stand_for_their_component(tmp_path: Path) -> None:
         registry.resolve("generator", "net")
     with pytest.raises(UnknownName, match="unknown validator 'net-small'"):
         registry.component("validator", "net-small")
+
+
+def test_a_component_may_say_which_weights_it_means(tmp_path: Path) -> None:
+    registry = Registry()
+    write_weights(tmp_path, CARD | {"name": "net-small", "component": "net"}, {})
+    registry.load(
+        A,
+        plugin(
+            matgen_generators=[component("net", default_weights="net-small")],
+            matgen_weights=[Weights("net-small", "net", tmp_path)],
+        ),
+    )
+    for name in ("net", "net-small", str(tmp_path)):
+        found, weights = registry.resolve("generator", name)
+        assert found.name == "net"
+        assert weights is not None
+        assert weights.card.name == "net-small"
+
+
+def test_default_weights_that_are_not_installed() -> None:
+    registry = Registry()
+    registry.load(A, plugin(matgen_generators=[component("net", default_weights="net-small")]))
+    with pytest.raises(UnknownName, match="unknown weights 'net-small'"):
+        registry.resolve("generator", "net")
 
 
 class Settings(Options):
