@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import matgen_kernels
 import matgen_rules
 from matgen_core import Compositions
 from matgen_core.elements import SYMBOLS
@@ -303,7 +304,7 @@ def test_a_row_is_judged_by_itself(rows, seed):
 
 def test_batches_of_several_threads():
     few = compositions_of(random_rows(5, 1_000, 4))
-    many = Compositions.concatenate([few] * (3 * validators.ROWS_PER_THREAD // len(few)))
+    many = Compositions.concatenate([few] * (3 * matgen_kernels.ROWS_PER_THREAD // len(few)))
     for test in TESTS:
         expected = np.tile(check(test, few), len(many) // len(few))
         np.testing.assert_array_equal(check(test, many), expected)
@@ -353,5 +354,5 @@ def test_works_where_no_cache_can_be_written(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return function
 
-    monkeypatch.setattr(validators, "njit", unwritable)
-    assert validators._compiled(len) is len
+    monkeypatch.setattr(matgen_kernels, "njit", unwritable)
+    assert matgen_kernels.compiled(len) is len

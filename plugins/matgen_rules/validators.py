@@ -22,23 +22,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numba import config, njit
 from numpy.typing import NDArray
 
 from matgen_core import Compositions, Validator
 from matgen_core.elements import ATOMIC_NUMBER, SYMBOLS
 from matgen_core.errors import DataError
-
-ROWS_PER_THREAD = 20_000
-"""Fewer rows than this take less time than starting a thread."""
+from matgen_kernels import compiled, in_threads
 
 # --- SMACT's tables -------------------------------------------------------------------------------
 
@@ -85,10 +81,11 @@ def smact_tables(oxidation_states: str, balance: bool) -> Tables:
     return tables
 
 
-def _rows(name: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows (atomic number, columns after the symbol) of one of SMACT's data files.
+def smact_file(name: str) -> Path:
+    """One of SMACT's data files, found without importing SMACT: that would take seconds.
 
-    The files are read where SMACT is installed, without importing it: that would take seconds.
+    Raises:
+        DataError: SMACT is not installed, or lacks the file.
     """
     spec = find_spec("smact")
     if spec is None or spec.origin is None:
@@ -96,7 +93,12 @@ def _rows(name: str) -> Iterator[tuple[int, list[str]]]:
     path = Path(spec.origin).parent / "data" / name
     if not path.is_file():
         raise DataError(f"this version of SMACT has no {name}: `pip install 'smact>=4'`")
-    for line in path.read_text(encoding="utf-8").splitlines():
+    return path
+
+
+def _rows(name: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows (atomic number, columns after the symbol) of one of SMACT's data files."""
+    for line in smact_file(name).read_text(encoding="utf-8").splitlines():
         # SMACT too takes a line without a digit for an element without data.
         if not line.lstrip().startswith("#") and any(c.isdigit() for c in line):
             symbol, *columns = line.split()
@@ -179,26 +181,11 @@ def _balanced(zs: Any, counts: Any, tables: Any, one: Any, bits: int) -> int:
     return int((cations | anions) & one)
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+_neutral_64 = compiled(_neutral)
+_balanced_64 = compiled(_balanced)
 
 
-def _compiled(function: F) -> F:
-    """Compile at the first call, or load what an earlier process compiled.
-
-    Numba keeps the machine code beside this file if it may, else in the user's cache directory
-    (or in NUMBA_CACHE_DIR); where none can be written, each process compiles for itself.
-    """
-    try:
-        return cast(F, njit(function, cache=True, nogil=True))
-    except RuntimeError:
-        return cast(F, njit(function, nogil=True))
-
-
-_neutral_64 = _compiled(_neutral)
-_balanced_64 = _compiled(_balanced)
-
-
-@_compiled
+@compiled
 def _check(numbers: Any, counts: Any, tables: Any, balance: bool, verdict: Any) -> None:
     """Write the answer for each row of `numbers` and `counts` into `verdict`, uint8 [N]."""
     _, sizes, ranks = tables
@@ -249,11 +236,7 @@ class _SmactTest(Validator):
         def check(rows: slice) -> None:
             _check(numbers[rows], counts[rows], tables, self.balance, verdict[rows])
 
-        cores = cast(int, config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        threads = min(cores, 1 + len(numbers) // ROWS_PER_THREAD)
-        cuts = np.linspace(0, len(numbers), threads + 1, dtype=np.intp)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(check, map(slice, cuts[:-1], cuts[1:])))
+        in_threads(check, len(numbers))
         if len(undecided := np.flatnonzero(verdict == UNDECIDED)):
             exact = [table.tolist() for table in tables]  # numpy's integers would overflow
             for i in undecided:
