@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +21,15 @@ def machine() -> str:
     """Processor, cores and the versions that matter."""
     packages = ", ".join(f"{p} {version(p)}" for p in ("matgen", "torch", "numpy", "SMACT"))
     return f"{cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
+
+
+def peak(command: Sequence[str]) -> tuple[int, float]:
+    """Peak resident memory in MiB and wall seconds of a command, in a process of its own."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, command
+    return usage.ru_maxrss // 1024, time.perf_counter() - began
 
 
 def write(

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from common import write
+from common import peak, write
 
 
 def run(generator: str, n: int, folder: Path) -> tuple[int, float, dict]:
@@ -22,12 +19,8 @@ def run(generator: str, n: int, folder: Path) -> tuple[int, float, dict]:
     output = folder / f"{n}.parquet"
     command = [sys.executable, "-m", "matgen_core.cli", "run", "-g", generator]
     command += ["--validators", "charge,eneg", "-n", str(n), "-o", str(output)]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    report = json.loads(output.with_name(f"{output.name}.report.json").read_text())
-    return usage.ru_maxrss // 1024, time.perf_counter() - began, report
+    memory, wall = peak(command)
+    return memory, wall, json.loads(output.with_name(f"{output.name}.report.json").read_text())
 
 
 def main() -> None:
@@ -37,10 +30,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for n in (200_000, 400_000):
-            peak, wall, report = run(generator, n, Path(folder))
+            memory, wall, report = run(generator, n, Path(folder))
             spent = report["seconds"]
             stages = (spent[s] for s in ("generate", "decode", "validate", "compare", "write"))
-            rows.append((n, report["rows_written"], peak, wall, *stages))
+            rows.append((n, report["rows_written"], memory, wall, *stages))
     write(
         "memory",
         f"`matgen run -g {generator} --validators charge,eneg`: peak memory and time by stage",

@@ -1,49 +1,25 @@
-"""Every shipped network on 100,000 raw samples, beside its training data and random formulas.
+"""Every shipped network, by the data it learned from, beside its training compounds.
 
     python benchmarks/networks.py [--samples 100000] [--seed 1]
 
-Shares are of all samples; one that does not decode counts as a failure. Random formulas have 2
-to 5 different elements of the 85, each number of elements as likely, and counts of 1 to 8.
+The tables are those of `matgen compare`; the last column judges as many of the training compounds
+as there are, as if they had been generated: it is what a network that learned its data by heart
+would give.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 
-import numpy as np
-from common import write
+from common import RESULTS, machine
 
-from matgen_core import Compositions, discover
-from matgen_core.metrics import quality
-from matgen_core.training import draw
+from matgen_core import discover, tabulate
+from matgen_core.evaluation import Evaluation, Reference, evaluate, judge
 from matgen_core.weights import Known
 
-COLUMNS = ("decodable", "charge", "eneg", "valid", "unique", "novel", "yield")
-SIZES = ("2 elements", "3 elements", "4 or more")
-
-
-def random_formulas(n: int, seed: int) -> Compositions:
-    from matgen_core.elements import ATOMIC_NUMBER
-    from matgen_onehot.encoder import ALPHABET
-
-    rng = np.random.default_rng(seed)
-    chosen = rng.random((n, len(ALPHABET))).argsort(axis=1)[:, :5]
-    numbers = np.array([ATOMIC_NUMBER[s] for s in ALPHABET], np.uint8)[chosen]
-    absent = np.arange(5) >= rng.integers(2, 6, n)[:, None]
-    counts = rng.integers(1, 9, numbers.shape).astype(np.uint16)
-    numbers[absent] = 255  # sorts last
-    order = numbers.argsort(axis=1)
-    numbers, counts = (np.take_along_axis(a, order, axis=1) for a in (numbers, counts))
-    absent = numbers == 255
-    numbers[absent], counts[absent] = 0, 0
-    return Compositions(numbers, counts).reduced()
-
-
-def recovered(held_out: Compositions, generated: Compositions) -> list[float]:
-    """Share of the held-out compounds that were generated, by number of elements."""
-    found = np.isin(held_out.fingerprints(), generated.fingerprints())
-    size = np.clip(held_out.n_elements, 2, 4)
-    return [float(found[size == n].mean()) for n in (2, 3, 4)]
+SOURCES = {"oqmd": "OQMD", "mp": "Materials Project", "icsd": "AFLOW's ICSD catalogue"}
+VALIDATORS = ("charge", "eneg")
 
 
 def main() -> None:
@@ -52,48 +28,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     registry = discover()
-    judges = {name: registry.create("validator", name) for name in ("charge", "eneg")}
-    encoder = registry.create("encoder", "onehot")
-
-    def measure(compositions: Compositions, known: Known) -> dict[str, float]:
-        verdicts = {name: judge.check(compositions) for name, judge in judges.items()}
-        return quality(compositions, verdicts, known)
-
-    rows = []
+    checks = {name: registry.create("validator", name) for name in VALIDATORS}
+    by_source: dict[str, list[Evaluation]] = {source: [] for source in SOURCES}
     for entry in registry.entries("weights"):
-        name = entry.item.name
-        weights = registry.weights(name)
-        if weights.card.encoder is None:
-            continue
-        generator, known = registry.create("generator", name), weights.known()
-        source = weights.card.data.source
-        compositions = registry.create("source", source).load().compositions
-        role = known.role[np.searchsorted(known.fingerprints, compositions.fingerprints())]
-        held_out = compositions[role == Known.HELD_OUT]
-        generated = draw(generator.sample, encoder, arguments.samples, arguments.seed)
-        trained_on = compositions[role == Known.TRAINED]
-        uniform = random_formulas(arguments.samples, arguments.seed)
-        for title, batch in (
-            (f"**{name}**", generated),
-            (f"its {len(trained_on):,} training compounds", trained_on),
-            ("random formulas", uniform),
-        ):
-            measured = measure(batch, known)
-            found = recovered(held_out, batch) if batch is not trained_on else (None,) * len(SIZES)
-            rows.append((title, *(measured[c] for c in COLUMNS), *found))
-    write(
-        "networks",
-        f"Shipped networks, {arguments.samples:,} raw samples each",
-        ("", *COLUMNS, *(f"held-out found, {size}" for size in SIZES)),
-        rows,
-        notes=[
-            "`valid` passes both tests, `novel` is not in the cleaned data set (held-out compounds",
-            "count as known), `yield` is valid, novel and different from every earlier sample.",
-            "The last columns say which share of the compounds kept from training was generated,",
-            "by number of elements. A quarter of the random formulas are binaries, of which there",
-            "are few: those are found by exhaustion. Ternaries and above tell the networks apart.",
-        ],
-    )
+        card = registry.weights(entry.item.name).card
+        if card.encoder is not None:
+            print(f"evaluating {card.name}")
+            result = judge(
+                registry, card.name, n=arguments.samples, validators=VALIDATORS, seed=arguments.seed
+            )
+            by_source[card.data.source].append(result)
+    parts = [
+        f"# Shipped networks, {arguments.samples:,} raw samples each",
+        f"Measured on {machine()}.",
+    ]
+    for source, results in by_source.items():
+        reference = Reference.of(registry, source)
+        trained = reference.of_role(Known.TRAINED)
+        results.append(evaluate("training compounds", [trained], reference, checks))
+        text = tabulate.markdown(tabulate.tables(results)).replace("\n## ", "\n### ")
+        parts.append(f"## {SOURCES[source]}\n\n#{text}".strip())
+    (RESULTS / "networks.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    content = {source: [r.to_dict() for r in results] for source, results in by_source.items()}
+    record = {"machine": machine(), "seed": arguments.seed, "evaluations": content}
+    (RESULTS / "networks.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

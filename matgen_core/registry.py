@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -28,6 +29,8 @@ INTERFACES: dict[str, type] = {
 }
 """The interface of each kind of component, in the order of the data flow."""
 KINDS = tuple(INTERFACES)
+LIMIT = "MATGEN_PLUGINS"
+"""The environment variable that limits which plugins are loaded."""
 
 
 @dataclass(frozen=True)
@@ -274,10 +277,21 @@ class Registry:
 def discover() -> Registry:
     """Load every installed plugin: the entry points of the group ``matgen``.
 
-    A plugin that fails is listed in `Registry.broken` and disturbs no other.
+    A plugin that fails is listed in `Registry.broken` and disturbs no other. The environment
+    variable ``MATGEN_PLUGINS=a,b`` limits what is loaded to the entry points of these names.
+
+    Raises:
+        UnknownName: `LIMIT` names a plugin that is not installed.
     """
     registry = Registry()
     points = sorted(entry_points(group=hookspecs.PROJECT), key=lambda p: (p.name, p.value))
+    if LIMIT in os.environ:
+        wanted = [name.strip() for name in os.environ[LIMIT].split(",") if name.strip()]
+        installed = {point.name for point in points}
+        for name in wanted:
+            if name not in installed:
+                raise UnknownName.of(f"plugin in {LIMIT}", name, installed)
+        points = [point for point in points if point.name in wanted]
     for point in points:
         distribution = point.dist
         plugin = Plugin(

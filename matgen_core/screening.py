@@ -19,7 +19,7 @@ from matgen_core.errors import DataError
 from matgen_core.interfaces import Predictor, Validator, checked
 from matgen_core.predictors import Predictors
 from matgen_core.selection import SelectedRows, Selection
-from matgen_core.tables import open_table
+from matgen_core.tables import as_csv, open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,17 +135,19 @@ def reading(
     Raises:
         DataError: the input is absent, empty, has no such column, or one that will be added.
     """
-    try:
-        lines = open(
-            STDIN if source == "-" else source,
-            encoding="utf-8-sig",
-            errors="backslashreplace",
-            newline="",
-            closefd=source != "-",
-        )
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror}") from error
-    with lines:
+    with ExitStack() as stack:
+        try:
+            lines = stack.enter_context(
+                open(
+                    STDIN if source == "-" else source,
+                    encoding="utf-8-sig",
+                    errors="backslashreplace",
+                    newline="",
+                    closefd=source != "-",
+                )
+            )
+        except OSError as error:
+            raise DataError(f"cannot read {source}: {error.strerror}") from error
         header, rows = _rows(source, lines, column)
         for name in added:
             if name in header:
@@ -176,7 +178,8 @@ class Stdout:
     _begun = False
 
     def write(self, frame: pd.DataFrame) -> None:
-        sys.stdout.write(frame.to_csv(index=False, header=not self._begun))
+        """Print a batch."""
+        sys.stdout.write(as_csv(frame, header=not self._begun))
         self._begun = True
         self.rows += len(frame)
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def as_csv(frame: pd.DataFrame, *, header: bool) -> str:
+    """A batch of rows as CSV; six digits of a number, predictions have no more."""
+    text: str = frame.to_csv(index=False, header=header, lineterminator="\n", float_format="%.6g")
+    return text
+
+
 class TableWriter(ABC):
     """A table that appears whole under its name when the writer is closed.
 
@@ -119,7 +125,7 @@ class CsvWriter(_TextWriter):
     """Comma-separated values, header first."""
 
     def _text(self, frame: pd.DataFrame) -> str:
-        text: str = frame.to_csv(index=False, header=not self._batches, lineterminator="\n")
+        text = as_csv(frame, header=not self._batches)
         return text
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from conftest import Cli, Install
+
+from matgen_core import discover
 
 Mistake = Callable[..., str]
-COMMANDS = ["run", "screen", "evaluate", "compare", "reconstruct", "report", "train", "data fetch",
-            "data show", "plugins list", "plugins show", "weights list",
+COMMANDS = ["run", "screen", "evaluate", "compare", "reconstruct", "report", "train", "doctor",
+            "data fetch", "data show", "plugins list", "plugins show", "weights list",
             "weights show"]  # fmt: skip
 
 
@@ -319,8 +321,37 @@ def test_weights_list_and_show(cli: Cli, toy: Path) -> None:
     text = cli("weights", "list").out
     assert "pick-salts" in text
     assert "70.0%" in text
+    error = discover().weights("elemnet-oqmd").card.metrics["mae"]
+    assert f"mae {error:.4f}" in text
     assert cli("weights", "show", "tape-salts").out == (toy / "tape" / "card.toml").read_text()
     assert cli("weights", "show", toy / "tape").out == (toy / "tape" / "card.toml").read_text()
+
+
+def test_doctor(cli: Cli, toy: Path, install: Install) -> None:
+    found = json.loads(cli("doctor", "--json").out)
+    assert found["packages"]["torch"]
+    assert found["weights"]["tape-salts"] == "whole"
+    assert "toy (matgen-toy 3.2)" in found["plugins"]
+    assert cli("doctor").code == 0
+
+    known = toy / "tape" / "known.safetensors"
+    known.write_bytes(known.read_bytes()[:-1])
+    install("broken", "import nowhere_at_all")
+    answer = cli("doctor")
+    assert answer.code == 1
+    assert "not loaded    broken (broken 1.0): ModuleNotFoundError: No module" in answer.out
+    assert "damaged       tape-salts: " in answer.out
+    assert "its sha256 is not the one on its card" in answer.out
+
+
+def test_only_some_plugins(cli: Cli, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATGEN_PLUGINS", "toy, onehot")
+    names = {n["name"] for n in json.loads(cli("plugins", "list", "--json").out)["names"]}
+    assert names == {"tape", "pick", "oxide", "binary", "tape-salts", "pick-salts", "onehot"}
+    monkeypatch.setenv("MATGEN_PLUGINS", "toi")
+    answer = cli("plugins", "list")
+    assert answer.code == 2
+    assert "unknown plugin in MATGEN_PLUGINS 'toi': did you mean 'toy'?" in answer.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell's pipes")

@@ -110,7 +110,7 @@ def test_predictors_see_candidates_only(batch_size: int, tmp_path: Path) -> None
     }  # fmt: skip
     assert (tmp_path / "x.csv").read_text() == (
         "formula,n_elements,binary,novel,atoms\n"
-        "SiC,2,True,True,\nMgO,2,True,True,2.0\nKBr,2,True,True,2.0\n"
+        "SiC,2,True,True,\nMgO,2,True,True,2\nKBr,2,True,True,2\n"
     )
 
 
@@ -302,7 +302,7 @@ def test_a_run_is_repeated_from_its_run_toml(cli: Cli) -> None:
     assert [cell.strip() for cell in passed.strip("│").split("│")][:2] == ["passed --where", "2"]
     assert "2 candidates in a.csv" in first.out
     assert Path("a.csv").read_text() == (
-        "formula,n_elements,novel,atoms\nLiFePO4,4,True,3.5\nMgO,2,True,1.0\n"
+        "formula,n_elements,novel,atoms\nLiFePO4,4,True,3.5\nMgO,2,True,1\n"
     )
     again = cli("run", "-c", "a.csv.run.toml", "-o", "b.csv", "--json")
     assert again.code == 0, again.err

@@ -28,14 +28,29 @@ def list_(as_json: options.Json = False) -> None:
         print_json([card.model_dump() for card in cards])
         return
     shown = ("decodable", "valid", "unique", "novel", "yield")
-    rows = [
-        (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown)) for c in cards
-    ]
+    generators = [card for card in cards if card.encoder]
     print_table(
-        "weights, by shares of raw samples",
+        "generators, by shares of raw samples",
         ("name", "data", "train", "decoded", *shown[1:]),
-        rows,
+        [
+            (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
+            for c in generators
+        ],
     )
+    predictors = [card for card in cards if not card.encoder]
+    print_table(
+        "predictors, by held-out compounds",
+        ("name", "data", "train", "held out", "measured"),
+        [
+            (c.name, c.data.source, c.data.n_train, c.data.n_held_out, _errors(c.metrics))
+            for c in predictors
+        ],
+    )
+
+
+def _errors(metrics: dict[str, float]) -> str:
+    of_held_out = {k: v for k, v in metrics.items() if k != "n" and not k.startswith("validation")}
+    return "  ".join(f"{name} {value:.4f}" for name, value in of_held_out.items())
 
 
 @app.command()
