@@ -4,12 +4,12 @@
 #   OMP_NUM_THREADS=1 benchmarks/train.sh FOLDER
 #
 # Each took one core 20 to 90 minutes. To ship a network, copy its card.toml, metrics.jsonl,
-# weights.safetensors and known.safetensors to plugins/matgen_wgan/weights/NAME.
+# weights.safetensors and known.safetensors to weights/NAME in the folder of its plugin.
 set -euo pipefail
 out=${1:?usage: benchmarks/train.sh FOLDER}
 
 train() { # NAME DATA OPTION...
-    matgen train wgan --resume --preset compact --out "$out/$1" --data "${@:2}"
+    matgen train "${1%%-*}" --resume --preset compact --out "$out/$1" --data "${@:2}"
 }
 
 matgen data fetch oqmd # one package carries all three data sets
@@ -18,3 +18,6 @@ train wgan-mp mp --set wgan.epochs=8 --set wgan.decay=0 --set wgan.averaging=0.9
     --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --set wgan.epochs=17 --set wgan.interval=300
 train wgan-mp-screened mp --screen charge,eneg --set wgan.epochs=11 --set wgan.interval=300
+train dice-mp mp --set dice.epochs=4
+train dice-icsd icsd --set dice.epochs=9 --set dice.interval=500
+train dice-oqmd oqmd --set dice.epochs=2

@@ -617,14 +617,14 @@ def neighbours(compositions: Compositions, reference: Compositions) -> tuple[flo
     """
     if not len(compositions) or len(reference) <= NEIGHBOURS:
         return 0.0, 0.0
-    mine, known = _fractions(compositions), _fractions(reference)
+    mine, known = fractions(compositions), fractions(reference)
     among = _squared_distances(known, known)
     radius = np.partition(among, NEIGHBOURS, axis=1)[:, NEIGHBOURS]  # the nearest is itself
     inside = _squared_distances(mine, known) <= radius + 1e-6  # float32 leaves no exact zeros
     return float(inside.any(axis=1).mean()), float(inside.any(axis=0).mean())
 
 
-def _fractions(compositions: Compositions) -> NDArray[np.float32]:
+def fractions(compositions: Compositions) -> NDArray[np.float32]:
     """Atomic fractions, float32 [N, 119], by atomic number."""
     result = np.zeros((len(compositions), len(SYMBOLS)), np.float32)
     rows, columns = np.nonzero(compositions.numbers)

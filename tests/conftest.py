@@ -158,7 +158,7 @@ def wgan_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = CARD | {
         "name": "wgan-tiny",
         "component": "wgan",
-        "model": {"network": network.model_dump(), "grid": [85, 8]},
+        "model": {"network": network.model_dump(exclude_none=True), "grid": [85, 8]},
     }
     path = tmp_path_factory.mktemp("weights") / "wgan-tiny"
     write_weights(path, card, {"weights.safetensors": tensors})

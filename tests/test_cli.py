@@ -57,7 +57,7 @@ def files(toy: Path, wgan_weights: Path, tmp_path: Path) -> Path:
         ("run -g truncated", "truncated/card.toml"),
         ("run -g cardless", "unknown generator 'cardless'"),
         ("weights show nothing", "unknown weights 'nothing'"),
-        ("weights show tape", "unknown weights 'tape': known: pick-salts, tape-salts"),
+        ("weights show tape", "unknown weights 'tape'"),
         ("weights show damaged", "damaged"),
         ("weights show truncated", "truncated/card.toml"),
         # validators, options, values

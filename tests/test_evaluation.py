@@ -163,7 +163,7 @@ def test_neighbours_are_scikit_learns() -> None:
         for n in (200, 150)
     )
     known = known[known.first_occurrence()]
-    fractions = evaluation._fractions
+    fractions = evaluation.fractions
     tree = NearestNeighbors(n_neighbors=evaluation.NEIGHBOURS + 1).fit(fractions(known))
     radius = tree.kneighbors()[0][:, evaluation.NEIGHBOURS - 1]  # itself left out
     distances = np.linalg.norm(fractions(mine)[:, None] - fractions(known)[None], axis=2)

@@ -137,7 +137,7 @@ def test_papers_hyperparameters_are_the_presets_defaults():
 def test_input_gradient_is_autograds_and_so_is_its_own_gradient():
     """The forward form of the gradient penalty against the double backward it replaces."""
     torch.manual_seed(0)
-    layers = (Conv(4, 3, (2, 1)), Conv(6, 5, (2, 2)))
+    layers = (Conv(4, 3, (2, 1), (1, 1)), Conv(6, 5, (2, 2), (2, 2)))
     critic = Downsampler(layers, Size(21, 8), out=1).double()
     x = torch.rand(3, 21, 8, dtype=torch.double, requires_grad=True)
     (expected,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)

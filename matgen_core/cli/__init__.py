@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from matgen_core.cli import data, plugins, run, screen, train, weights
+from matgen_core.cli import (
+    data,
+    doctor,
+    evaluate,
+    plugins,
+    reconstruct,
+    report,
+    run,
+    screen,
+    train,
+    weights,
+)
 from matgen_core.errors import MatgenError, WhereError
 
 app = typer.Typer(
@@ -18,7 +29,12 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("screen")(screen.screen)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(evaluate.compare)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("report")(report.report)
 app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(weights.app, name="weights")

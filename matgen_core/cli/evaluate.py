@@ -97,8 +97,11 @@ def _evaluate(
     from matgen_core.errors import InvalidOption
     from matgen_core.evaluation import judge
     from matgen_core.registry import discover
+    from matgen_core.report import require_extra
     from matgen_core.weights import write_atomically
 
+    if figures is not None:
+        require_extra("--figures")
     if output is not None and output.suffix not in (".json", ".md"):
         raise InvalidOption(f"--output {output}: the suffix must be .json or .md")
     registry = discover()

@@ -7,6 +7,7 @@ critic's convolutions size by size (85×8, 43×8, 22×8, 11×8, 6×4).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -30,25 +31,20 @@ class Conv(NamedTuple):
         filters: output channels.
         kernel: side of the square kernel.
         stride: steps along rows and columns.
-        padding: zeros added along rows and columns; None for half the kernel.
+        padding: zeros added along rows and columns.
     """
 
     filters: int
     kernel: int
     stride: tuple[int, int]
-    padding: tuple[int, int] | None = None
-
-    @property
-    def margins(self) -> tuple[int, int]:
-        """The padding in force."""
-        return self.padding or (self.kernel // 2, self.kernel // 2)
+    padding: tuple[int, int]
 
     def shrink(self, size: Size) -> Size:
         """The size that a convolution makes of `size`."""
         return Size(
             *(
                 (n + 2 * margin - self.kernel) // step + 1
-                for n, margin, step in zip(size, self.margins, self.stride, strict=True)
+                for n, margin, step in zip(size, self.padding, self.stride, strict=True)
             )
         )
 
@@ -57,7 +53,7 @@ class Conv(NamedTuple):
         rows, columns = (
             n_large - ((n_small - 1) * step - 2 * margin + self.kernel)
             for n_small, n_large, margin, step in zip(
-                small, large, self.margins, self.stride, strict=True
+                small, large, self.padding, self.stride, strict=True
             )
         )
         return rows, columns
@@ -73,7 +69,15 @@ def sizes(grid: Size, convolutions: tuple[Conv, ...]) -> list[Size]:
 
 def convolutions(layers: tuple[Layer, ...]) -> tuple[Conv, ...]:
     """The layers of a recipe as this module describes them."""
-    return tuple(Conv(x.filters, x.kernel, x.stride, x.padding) for x in layers)
+    return tuple(
+        Conv(
+            layer.filters,
+            layer.kernel,
+            layer.stride,
+            (layer.kernel // 2,) * 2 if layer.padding == "half" else layer.padding,
+        )
+        for layer in layers
+    )
 
 
 class Upsampler(nn.Module):
@@ -87,12 +91,20 @@ class Upsampler(nn.Module):
         channels: channels of the first feature map.
         deconvolutions: layers in the order of the table.
         grid: size of the output.
+        sigmoid: the last nonlinearity.
     """
 
     def __init__(
-        self, latent: int, channels: int, deconvolutions: tuple[Conv, ...], grid: Size
+        self,
+        latent: int,
+        channels: int,
+        deconvolutions: tuple[Conv, ...],
+        grid: Size,
+        *,
+        sigmoid: Callable[[Tensor], Tensor] = torch.sigmoid,
     ) -> None:
         super().__init__()
+        self.sigmoid = sigmoid
         ladder = sizes(grid, deconvolutions[::-1])[::-1]
         self.first = (channels, *ladder[0])
         self.linear = nn.Linear(latent, channels * ladder[0].rows * ladder[0].columns)
@@ -106,7 +118,7 @@ class Upsampler(nn.Module):
                     conv.filters,
                     conv.kernel,
                     conv.stride,
-                    conv.margins,
+                    conv.padding,
                     conv.output_padding(small, large),
                 )
             )
@@ -118,12 +130,19 @@ class Upsampler(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for norm, deconvolution in zip(self.norms, self.deconvolutions, strict=True):
             x = deconvolution(functional.relu(norm(x)))
-        return torch.sigmoid(x).squeeze(1)
+        return self.sigmoid(x).squeeze(1)
 
     @classmethod
-    def of(cls, network: Network, grid: Size) -> Upsampler:
+    def of(
+        cls,
+        network: Network,
+        grid: Size,
+        *,
+        sigmoid: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> Upsampler:
         """The widening stack of a table."""
-        return cls(network.latent, network.channels, convolutions(network.deconvolutions), grid)
+        layers = convolutions(network.deconvolutions)
+        return cls(network.latent, network.channels, layers, grid, sigmoid=sigmoid)
 
 
 class Downsampler(nn.Module):
@@ -156,7 +175,7 @@ class Downsampler(nn.Module):
         channels = 1
         for conv in convolutions:
             self.convolutions.append(
-                nn.Conv2d(channels, conv.filters, conv.kernel, conv.stride, conv.margins)
+                nn.Conv2d(channels, conv.filters, conv.kernel, conv.stride, conv.padding)
             )
             channels = conv.filters
             self.norms.append(nn.BatchNorm2d(channels) if norm else nn.Identity())

@@ -5,6 +5,8 @@ npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0, Supplementary Ta
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from matgen_core import Options
@@ -16,8 +18,8 @@ class Layer(Options):
     filters: int
     kernel: int = 3
     stride: tuple[int, int] = (2, 1)
-    padding: tuple[int, int] | None = None
-    """Zeros added along rows and columns; None for half the kernel."""
+    padding: tuple[int, int] | Literal["half"] = "half"
+    """Zeros added at each end of rows and columns; half the kernel keeps sizes at stride 1."""
 
 
 class Network(Options):

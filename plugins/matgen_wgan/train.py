@@ -154,7 +154,7 @@ def train(job: GeneratorJob) -> None:
         seen = progress["step"] * batch * recipe.critic_steps
         job.write(
             {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
-            model={"network": recipe.network.model_dump(exclude_none=True), "grid": list(grid)},
+            model={"network": recipe.network.model_dump(), "grid": list(grid)},
             training={
                 **recipe.model_dump(exclude={"network"}),
                 "epochs_seen": round(seen / len(grids), 2),

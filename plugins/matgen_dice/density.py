@@ -1,0 +1,104 @@
+"""Where in the space of codes compounds lie: densities fitted to the training codes.
+
+All of them are mixtures of Gaussians, from a single one (``gaussian``) to one around each of many
+training codes (``kernel``), so one class stores and samples them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+PREFIX = "density."
+"""Of the names under which densities are stored beside the networks."""
+COMPONENTS = 32
+"""Gaussians of ``mixture``."""
+CENTRES = 8192
+"""Training codes of ``kernel``."""
+BANDWIDTH = 0.8
+"""Width of a kernel as a share of the codes' own spread: near 0 training compounds come back, at
+1 nothing is left of them but mean and covariance. Chosen by the yield of new valid candidates."""
+
+
+@dataclass(frozen=True)
+class Density:
+    """A mixture of K Gaussians over codes of width D.
+
+    Attributes:
+        shares: of the components, float32 [K].
+        means: float32 [K, D].
+        factors: L of each covariance L·Lᵀ, float32 [K, D, D], or [1, D, D] for one they share.
+    """
+
+    shares: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def sample(self, n: int, random: torch.Generator) -> Tensor:
+        """`n` codes, float32 [n, D]."""
+        component = torch.multinomial(self.shares, n, replacement=True, generator=random)
+        noise = torch.randn(n, self.means.shape[1], generator=random)
+        codes = self.means[component]
+        if len(self.factors) == 1:
+            return codes + noise @ self.factors[0].T
+        for k, factor in enumerate(self.factors):
+            codes[component == k] += noise[component == k] @ factor.T
+        return codes
+
+
+def fit(codes: NDArray[np.float32], seed: int) -> dict[str, Density]:
+    """Every density of `matgen_dice.DiceOptions.density`.
+
+    Args:
+        codes: of training compounds, [N, D].
+        seed: of the mixture's first guess and of the choice of centres.
+    """
+    width = codes.shape[1]
+    covariance = np.cov(codes.T)
+    # Directions that no code uses keep a little width, or there would be no factor.
+    floor = 1e-4 * covariance.trace() / width
+    factor = np.linalg.cholesky(covariance + floor * np.eye(width))[None]
+    mixture = GaussianMixture(
+        min(COMPONENTS, len(codes)), reg_covar=floor, max_iter=30, tol=1e-2, random_state=seed
+    ).fit(codes)
+    factors = np.linalg.cholesky(mixture.covariances_)
+    # Drawn towards the mean, so that the smoothed density keeps the codes' covariance
+    # (Silverman and Young, Biometrika 74:469, 1987).
+    mean = codes.mean(axis=0)
+    centres = np.random.default_rng(seed).permutation(codes)[:CENTRES]
+    centres = mean + math.sqrt(1 - BANDWIDTH**2) * (centres - mean)
+    return {
+        "gaussian": _density([1.0], mean[None], factor),
+        "mixture": _density(mixture.weights_, mixture.means_, factors),
+        "kernel": _density(np.ones(len(centres)) / len(centres), centres, BANDWIDTH * factor),
+    }
+
+
+def _density(*arrays: ArrayLike) -> Density:
+    # Rounded as it is stored, so that what is measured is what is shipped.
+    return Density(*(torch.from_numpy(np.asarray(a, np.float16)).float() for a in arrays))
+
+
+def stored(densities: Mapping[str, Density]) -> dict[str, Tensor]:
+    """Densities as tensors by name."""
+    return {
+        f"{PREFIX}{name}.{field}": tensor
+        for name, density in densities.items()
+        for field, tensor in asdict(density).items()
+    }
+
+
+def load(tensors: Mapping[str, Tensor], name: str) -> Density:
+    """The density of a name among `stored` tensors.
+
+    Raises:
+        KeyError: it is not there.
+    """
+    return Density(*(tensors[f"{PREFIX}{name}.{field.name}"] for field in fields(Density)))
