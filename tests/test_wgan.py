@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from matgen_core import Compositions, Registry, discover
 from matgen_core.errors import InvalidOption, WeightsError
-from matgen_core.training import Job, prepare
+from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import Known, WeightsDir
 from matgen_networks import checkpoint
 from matgen_networks.layers import Conv, Downsampler, Size
@@ -236,7 +236,7 @@ def salts(tmp_path_factory) -> Path:
     return path
 
 
-def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> Job:
+def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> GeneratorJob:
     recipe = TINY | {"epochs": epochs} | settings.pop("recipe", {})
     return prepare(
         discover(),
@@ -432,7 +432,7 @@ def test_shipped_weights_do_what_their_card_says(name):
     encoder = registry.create("encoder", generator.encoder)
     judges = {judge: registry.create("validator", judge) for judge in ("charge", "eneg")}
     judge = SimpleNamespace(encoder=encoder, validators=judges, known=weights.known())
-    measured = Job.judge(judge, generator.sample, 5_000, 12_345)
+    measured = GeneratorJob.judge(judge, generator.sample, 5_000, 12_345)
     for key in ("decodable", "charge", "eneg", "valid", "novel"):
         share = weights.card.metrics[key]
         error = (share * (1 - share) / 5_000) ** 0.5

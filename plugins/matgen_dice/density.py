@@ -7,13 +7,13 @@ training codes (``kernel``), so one class stores and samples them all.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 PREFIX = "density."
@@ -60,6 +60,9 @@ def fit(codes: NDArray[np.float32], seed: int) -> dict[str, Density]:
         codes: of training compounds, [N, D].
         seed: of the mixture's first guess and of the choice of centres.
     """
+    from sklearn.exceptions import ConvergenceWarning  # slow to import, and not needed to sample
+    from sklearn.mixture import GaussianMixture
+
     width = codes.shape[1]
     covariance = np.cov(codes.T)
     # Directions that no code uses keep a little width, or there would be no factor.
@@ -67,7 +70,10 @@ def fit(codes: NDArray[np.float32], seed: int) -> dict[str, Density]:
     factor = np.linalg.cholesky(covariance + floor * np.eye(width))[None]
     mixture = GaussianMixture(
         min(COMPONENTS, len(codes)), reg_covar=floor, max_iter=30, tol=1e-2, random_state=seed
-    ).fit(codes)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # thirty steps come near enough
+        mixture.fit(codes)
     factors = np.linalg.cholesky(mixture.covariances_)
     # Drawn towards the mean, so that the smoothed density keeps the codes' covariance
     # (Silverman and Young, Biometrika 74:469, 1987).
