@@ -38,6 +38,8 @@ def files(toy: Path, wgan_weights: Path, tmp_path: Path) -> Path:
     (tmp_path / "option.toml").write_text('generator = "tape"\noptions.tape = 3\n')
     (tmp_path / "latin.toml").write_bytes(b'generator = "\xff"')
     (tmp_path / "x.csv").write_text("formula\nMgO\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("formula\n")
     return tmp_path
 
 
@@ -139,6 +141,9 @@ def files(toy: Path, wgan_weights: Path, tmp_path: Path) -> Path:
         ("evaluate tape", "tape says nothing of known compounds"),
         ("evaluate x.csv --against oqdm", "did you mean 'oqmd'?"),
         ("evaluate x.csv --against y.csv", "cannot read y.csv"),
+        ("evaluate empty.csv --against x.csv", "empty.csv is empty"),
+        ("evaluate header.csv --against x.csv", "header.csv holds no samples"),
+        ("evaluate x.csv --against header.csv", "header.csv has a header, but no rows"),
         ("evaluate x.csv --against x.csv --column f", "no column 'f'"),
         ("evaluate x.csv --against x.csv -o x.txt", "the suffix must be .json or .md"),
         ("evaluate x.csv --against x.csv --validators oxid", "did you mean 'oxide'?"),
@@ -294,6 +299,17 @@ def test_evaluate_and_compare(cli: Cli) -> None:
     shown = cli("compare", "tape", "drawn.csv", *arguments).out
     assert "70.0% (39.7–89.2)" in shown
     assert "drawn.csv" in shown
+
+
+def test_evaluate_rows_that_nobody_can_read(cli: Cli) -> None:
+    Path("known.csv").write_text("formula\nNaCl\nKCl\n")
+    Path("noise.txt").write_text("??\n" * 100_000)
+    answer = cli("evaluate", "noise.txt", "--against", "known.csv", "--json")
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    assert result["samples"] == 100_000
+    assert set(result["shares"].values()) == {0}
+    assert set(result["distances"].values()) == {1}
 
 
 def test_plugins_show_a_network(cli: Cli) -> None:
