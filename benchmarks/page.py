@@ -52,10 +52,11 @@ licensed. A network's own data limit what it can learn of validity: the column o
 compounds shows how many pass the tests. What falls short of the paper, as of now:
 
 - validity of the screened network, 84.5 % in the paper (see `wgan-mp-screened` below);
-- novelty at 2 million samples, 92.5 % in the paper: known compounds are a far larger share of what
-  a network this small and this shortly trained generates;
-- recovery of held-out compounds of four elements and more, of which next to none is found in
-  100,000 samples.
+- novelty, 92.5 % of 2 million samples in the paper: known compounds are a larger share of what
+  networks this small and this shortly trained generate, of OQMD above all;
+- number of elements: all of them generate far too few ternaries and too many compounds of five
+  elements and more;
+- binaries: hardly more are found than by equally many random formulas, which exhaust them.
 """
 
 
