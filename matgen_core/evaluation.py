@@ -68,8 +68,8 @@ class Reference:
     ) -> Reference:
         """A data source with the split that `weights` were trained with.
 
-        Without weights, or with those of another source, the split is the one that
-        `matgen_core.training` would make.
+        Without weights, or with weights that learned from other data, the split is the one
+        that `matgen_core.training` would make.
 
         Raises:
             UnknownName: there is no such source.
@@ -79,16 +79,38 @@ class Reference:
         compositions = dataset.compositions
         kept = held_out(compositions)
         role = np.where(kept, Known.HELD_OUT, Known.TRAINED).astype(np.uint8)
-        if weights is not None and weights.card.data.source == source:
+        if weights is not None:
             known = weights.known()
-            inside = member(compositions.fingerprints(), known.fingerprints)
-            compositions = compositions[inside]
-            role = known.role[np.searchsorted(known.fingerprints, compositions.fingerprints())]
+            fingerprints = compositions.fingerprints()
+            if member(fingerprints, known.fingerprints).all():
+                role = known.role[np.searchsorted(known.fingerprints, fingerprints)]
         return cls(source, compositions, role)
 
     def of_role(self, role: int) -> Compositions:
         """The compounds that play a role."""
         return self.compositions[self.role == role]
+
+
+def known_source(
+    name: str, weights: WeightsDir | None, against: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Name and options of the source of known compounds to compare with.
+
+    Args:
+        name: what is compared, for the message.
+        weights: its weights, if it has any.
+        against: a source, or the path of a ``.csv`` file; None for what the weights learned from.
+
+    Raises:
+        InvalidOption: nobody knows.
+    """
+    if against is None and weights is not None and weights.card.data.source != "csv":
+        against = weights.card.data.source
+    if against is None:
+        learned = "learned from a CSV file" if weights else "says nothing of known compounds"
+        hint = "--against FILE.csv" if weights else "e.g. --against oqmd"
+        raise InvalidOption(f"{name} {learned}: name what to compare it with, {hint}")
+    return source_of(against)
 
 
 # --- what is measured ---------------------------------------------------------------------------
@@ -302,14 +324,7 @@ def judge(
     is_file = target == "-" or Path(target).is_file()
     if not is_file:
         _, weights = registry.resolve("generator", target)
-    if against is None:
-        if weights is None:
-            raise InvalidOption(
-                f"{target} says nothing of known compounds: name what to compare it with, "
-                "e.g. --against oqmd"
-            )
-        against = weights.card.data.source
-    against, implied = source_of(against)
+    against, implied = known_source(target, weights, against)
     known_options = implied | dict(settings.pop(against, {}))
 
     def create(kind: str, name: str) -> Any:

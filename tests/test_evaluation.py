@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +14,16 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
-from matgen_core import Compositions, Predictor, Validator, evaluation
-from matgen_core.errors import DataError
+from matgen_core import Compositions, Predictor, Validator, discover, evaluation
+from matgen_core.datasets import held_out
+from matgen_core.errors import DataError, InvalidOption
 from matgen_core.evaluation import (
     Evaluation,
     Histograms,
     Reference,
     evaluate,
     jensen_shannon,
+    known_source,
     neighbours,
     random_formulas,
     wilson,
@@ -128,6 +131,31 @@ def test_curves_have_points_at_round_numbers(salts: Reference) -> None:
     assert result.curves["samples"] == [1000, 2000, 3100]
     assert result.curves["unique"] == [2 / 1000, 3 / 2000, 3 / 3100]
     assert result.curves["novel"] == [0, 600 / 2000, 1700 / 3100]
+
+
+def test_the_split_of_the_training_is_used_where_it_fits(toy: Path, tmp_path: Path) -> None:
+    """The toy weights know NaCl (trained on) and Fe2O3 (held out), and nothing else."""
+    registry, weights = discover(), discover().weights("tape-salts")
+
+    def roles(*formulas: str) -> dict[str, int]:
+        path = tmp_path / "known.csv"
+        path.write_text("\n".join(["formula", *formulas]))
+        known = Reference.of(registry, "csv", weights, {"path": path})
+        return dict(zip(known.compositions.to_formulas(), known.role.tolist(), strict=True))
+
+    assert roles("NaCl", "Fe4O6") == {"NaCl": Known.TRAINED, "Fe2O3": Known.HELD_OUT}
+    other = roles("NaCl", "Fe2O3", "KBr")
+    kept = held_out(batch("NaCl", "Fe2O3", "KBr"))
+    assert list(other.values()) == kept.astype(int).tolist()
+
+
+def test_weights_that_learned_from_a_file(toy: Path) -> None:
+    weights = discover().weights("tape-salts")
+    data = weights.card.data.model_copy(update={"source": "csv"})
+    weights.card = weights.card.model_copy(update={"data": data})
+    with pytest.raises(InvalidOption, match=r"x learned from a CSV file: .*--against FILE\.csv"):
+        known_source("x", weights, None)
+    assert known_source("x", weights, "my.csv") == ("csv", {"path": "my.csv"})
 
 
 # --- against others' code --------------------------------------------------------------------

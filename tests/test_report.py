@@ -165,7 +165,7 @@ def test_known_compounds() -> None:
         every = Background.of(registry, generator, "salts")
         assert (every.title, len(every.dataset.compositions)) == ("compounds of salts", 20)
     for generator, reason in (
-        ("saltgan", "needs trained weights|says nothing of the data"),
+        ("saltgan", "needs trained weights|says nothing of known compounds"),
         ("gone", "unknown generator 'gone'"),
         ("orphan", "matgen data fetch absent"),
     ):

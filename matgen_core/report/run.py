@@ -16,9 +16,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset
 from matgen_core.errors import DataError, InvalidOption, UnknownName
-from matgen_core.evaluation import SCHEMA, Evaluation
+from matgen_core.evaluation import SCHEMA, Evaluation, known_source
 from matgen_core.pipeline import Report
-from matgen_core.registry import Registry, source_of
+from matgen_core.registry import Registry
 from matgen_core.tables import WRITERS
 from matgen_core.weights import Known, WeightsDir, member
 
@@ -194,21 +194,14 @@ class Background:
         except UnknownName:
             if against is None:
                 raise
-        if against is None:
-            if weights is None:
-                raise DataError(
-                    f"{generator} says nothing of the data it learned from: name known compounds, "
-                    "e.g. --against oqmd"
-                )
-            against = weights.card.data.source
-        source, options = source_of(against)
+        source, options = known_source(generator, weights, against)
         dataset: Dataset = registry.create("source", source, options).load()
-        if weights is None or weights.card.data.source != against:
+        if weights is None or weights.card.data.source != source:
             return cls(f"compounds of {against}", dataset)
         known = weights.known()
         trained = known.fingerprints[known.role == Known.TRAINED]
         rows = member(dataset.compositions.fingerprints(), trained)
-        return cls(f"training compounds ({against})", dataset[rows])
+        return cls(f"training compounds ({source})", dataset[rows])
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:
