@@ -8,6 +8,7 @@ readable on white and on near black, so that only text and grid differ between t
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ SCALE = ("#fff3c4", "#b5dfa8", "#5cbfae", "#3f9fd0")
 FAINT = "rgba(128,128,128,0.12)"
 PERIODS = ("1", "2", "3", "4", "5", "6", "7", "6 f", "7 f")
 """Rows of the periodic table; the last two are the lanthanoids and actinoids."""
+ENTRIES = 3
+"""Entries in a row of a saved picture's legend, at the names' usual length."""
 LEAST, MOST = 0.1, 100.0
 """Per cent at the ends of the colour scale of elements, which is logarithmic."""
 
@@ -510,12 +513,25 @@ def save(figures: Mapping[str, go.Figure], folder: Path) -> list[Path]:
         raise DataError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
+def _with_room_for_legend(figure: go.Figure) -> go.Figure:
+    """A copy whose title stands above all rows of its legend; on the page there is no title."""
+    entries = sum(trace.showlegend is not False and bool(trace.name) for trace in figure.data)
+    more = 24 * max(0, math.ceil(entries / ENTRIES) - 1)
+    layout = {
+        "height": figure.layout.height + more,
+        "margin": {"t": 70 + more},
+        "title": {"yref": "container", "y": 0.98, "yanchor": "top"},
+    }
+    return go.Figure(figure).update_layout(layout)
+
+
 async def _save(figures: Mapping[str, go.Figure], folder: Path) -> list[Path]:
     from kaleido import Kaleido
 
     written = []
     async with Kaleido(mathjax=False) as kaleido:  # MathJax would come from the network
-        for name, figure in figures.items():
+        for name, original in figures.items():
+            figure = _with_room_for_legend(original)
             size = {"width": 900, "height": figure.layout.height}
             for suffix, scale in (("png", 2), ("svg", 1)):
                 options = {"format": suffix, "scale": scale} | size
