@@ -51,7 +51,7 @@ def main() -> None:
     (RESULTS / "networks.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     content = {source: [r.to_dict() for r in results] for source, results in by_source.items()}
     record = {"machine": machine(), "seed": arguments.seed, "evaluations": content}
-    (RESULTS / "networks.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "networks.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
