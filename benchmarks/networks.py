@@ -20,6 +20,7 @@ from matgen_core.weights import Known
 
 SOURCES = {"oqmd": "OQMD", "mp": "Materials Project", "icsd": "AFLOW's ICSD catalogue"}
 VALIDATORS = ("charge", "eneg")
+PREDICTORS = ("elemnet", "gbrt-gap")
 
 
 def main() -> None:
@@ -29,13 +30,19 @@ def main() -> None:
     arguments = parser.parse_args()
     registry = discover()
     checks = {name: registry.create("validator", name) for name in VALIDATORS}
+    models = {name: registry.create("predictor", name) for name in PREDICTORS}
     by_source: dict[str, list[Evaluation]] = {source: [] for source in SOURCES}
     for entry in registry.entries("weights"):
         card = registry.weights(entry.item.name).card
         if card.encoder is not None:
             print(f"evaluating {card.name}")
             result = judge(
-                registry, card.name, n=arguments.samples, validators=VALIDATORS, seed=arguments.seed
+                registry,
+                card.name,
+                n=arguments.samples,
+                validators=VALIDATORS,
+                predictors=PREDICTORS,
+                seed=arguments.seed,
             )
             by_source[card.data.source].append(result)
     parts = [
@@ -45,7 +52,8 @@ def main() -> None:
     for source, results in by_source.items():
         reference = Reference.of(registry, source)
         trained = reference.of_role(Known.TRAINED)
-        results.append(evaluate("training compounds", [trained], reference, checks))
+        known = evaluate("training compounds", [trained], reference, checks, predictors=models)
+        results.append(known)
         text = tabulate.markdown(tabulate.tables(results)).replace("\n## ", "\n### ")
         parts.append(f"## {SOURCES[source]}\n\n#{text}".strip())
     (RESULTS / "networks.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
