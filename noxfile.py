@@ -46,6 +46,7 @@ def bench(session: nox.Session) -> None:
     for benchmark in (
         "networks.py",
         "reconstruction.py",
+        "densities.py",
         "lithium.py",
         "formation_energy.py",
         "band_gap.py own",

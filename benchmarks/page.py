@@ -13,6 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 ORDER = (
     "networks",
     "reconstruction",
+    "densities",
     "lithium_funnel",
     "lithium_top",
     "formation_energy",
