@@ -534,11 +534,12 @@ def _recovered(
     """
     numbers = reference.compositions.numbers
     elements = np.unique(numbers[numbers > 0])
-    found = {"found": member(reference.compositions.fingerprints(), seen)}
+    known = reference.compositions.fingerprints()
+    order = np.argsort(known)
+    ascending = known[order]
+    found = {"found": member(known, seen)}
     for kind, checks in (("uniform", {}), ("valid", validators)):
-        hit = np.zeros(len(reference.compositions), np.bool_)
-        order = np.argsort(reference.compositions.fingerprints())
-        ascending = reference.compositions.fingerprints()[order]
+        hit = np.zeros(len(known), np.bool_)
         rng = np.random.default_rng(seed)
         for size, wanted in enumerate(drawn.tolist()):
             for batch in _passing(size + 2, wanted, checks, elements, rng):

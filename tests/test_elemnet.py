@@ -227,6 +227,17 @@ def test_training_from_the_command_line(cli: Cli, tmp_path: Path) -> None:
     assert screened["formation_energy"].isna().tolist() == [False, False, True]
 
 
+def test_a_table_too_small_to_validate_by(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text("formula,formation_energy\nNaCl,-2\n")
+    job = tiny_job(tmp_path / "my.csv", tmp_path / "out", epochs=70)  # more than an interval
+    assert len(job.rows(Known.VALIDATION)) == len(job.rows(Known.HELD_OUT)) == 0
+    job.run()
+    assert WeightsDir(tmp_path / "out").card.metrics == {}
+    salt = Compositions.from_formulas(["NaCl"])
+    predictor = discover().create("predictor", str(tmp_path / "out"), device="cpu")
+    assert np.isfinite(predictor.predict(salt)).all()
+
+
 def test_the_lowest_energy_of_a_formula_is_learned(tmp_path: Path) -> None:
     (tmp_path / "my.csv").write_text("formula,formation_energy\nNaF,-1\nNa2F2,-3\nNaF,-2\nKF,0\n")
     job = prepare(discover(), "elemnet", data=str(tmp_path / "my.csv"), out=tmp_path / "out")

@@ -77,6 +77,8 @@ def train(job: PredictorJob) -> None:
 
     def judge(role: int) -> dict[str, float]:
         of_role = job.rows(role)
+        if not len(of_role):  # of a small table
+            return {}
         values = predict(shipped, job.dataset.compositions[of_role], BATCH)
         return metrics.regression(values, job.target[of_role])
 
@@ -115,13 +117,14 @@ def train(job: PredictorJob) -> None:
                 **measured,
             }
             training.log(job.out / training.METRICS, line)
-            if measured["validation_mae"] < progress["best"]:
-                progress["best"] = measured["validation_mae"]
+            error = measured.get("validation_mae", math.nan)
+            if not error >= progress["best"]:  # nor is NaN: unvalidated, the last is best
+                progress["best"] = error
                 write(measured)
             checkpoint.write(job.out, modules, optimizers, random, progress)
             report.note(
                 f"step {progress['step']:,}/{total:,}  loss {line['loss']:.4f}  "
-                f"validation MAE {measured['validation_mae']:.4f}, "
+                f"validation MAE {error:.4f}, "
                 f"best {progress['best']:.4f}"
             )
 
