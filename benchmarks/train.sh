@@ -3,7 +3,7 @@
 #
 #   OMP_NUM_THREADS=1 benchmarks/train.sh FOLDER
 #
-# Each took one core 10 to 90 minutes. To ship a network, copy its card.toml, metrics.jsonl,
+# Each took one core 1 to 90 minutes. To ship a network, copy its card.toml, metrics.jsonl,
 # weights.safetensors and known.safetensors to weights/NAME in the folder of its plugin.
 set -euo pipefail
 out=${1:?usage: benchmarks/train.sh FOLDER}
@@ -18,9 +18,21 @@ train wgan-mp mp --set wgan.epochs=8 --set wgan.decay=0 --set wgan.averaging=0.9
     --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --set wgan.epochs=17 --set wgan.interval=300
 train wgan-mp-screened mp --screen charge,eneg --set wgan.epochs=11 --set wgan.interval=300
+train wgan-icsd-screened icsd --screen charge,eneg --set wgan.epochs=24 --set wgan.interval=300
+train wgan-oqmd-screened oqmd --screen charge,eneg --set wgan.epochs=3.3 --set wgan.interval=500
 train dice-mp mp --set dice.epochs=4
 train dice-icsd icsd --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --set dice.epochs=2
+
+write() { # NAME DATA OPTION...
+    matgen train rnn --resume --out "$out/$1" --data "${@:2}"
+}
+write rnn-oqmd oqmd --set rnn.epochs=2
+write rnn-oqmd-screened oqmd --screen charge,eneg --set rnn.epochs=3
+for data in mp icsd; do
+    write "rnn-$data" "$data"
+    write "rnn-$data-screened" "$data" --screen charge,eneg
+done
 
 matgen train elemnet --resume --data oqmd-energy --name elemnet-oqmd --out "$out/elemnet-oqmd"
 for name in gbrt-gap gap-class; do

@@ -9,20 +9,19 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from matgen_core import Compositions, Registry, discover
+from matgen_core import Compositions, discover
 from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import Known, WeightsDir
 from matgen_networks import checkpoint
 from matgen_networks.layers import Conv, Downsampler, Size
-from matgen_wgan import PRESETS, WEIGHTS, model, train
+from matgen_wgan import PRESETS, model, train
 
 GRID = (85, 8)
 
@@ -409,44 +408,6 @@ def test_judge_counts_by_hand(salts, tmp_path):
     total = measured["recovered_train"] * job.data.n_train
     total += measured["recovered_held_out"] * job.data.n_held_out
     assert total == pytest.approx(1)
-
-
-# --- shipped weights -----------------------------------------------------------------------------
-
-SHIPPED = sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir())
-
-
-def test_the_papers_three_data_sets_are_shipped():
-    assert {"wgan-oqmd", "wgan-mp", "wgan-icsd"} <= set(SHIPPED)
-    assert any(WeightsDir(WEIGHTS / name).card.data.screen for name in SHIPPED)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_weights_do_what_their_card_says(name):
-    """A fresh draw of 5,000 agrees with the card's 100,000 within five standard errors."""
-    registry: Registry = discover()
-    weights = registry.weights(name)
-    for file in weights.card.sha256:
-        weights.verified(file)
-    generator = registry.create("generator", name, device="cpu")
-    encoder = registry.create("encoder", generator.encoder)
-    judges = {judge: registry.create("validator", judge) for judge in ("charge", "eneg")}
-    judge = SimpleNamespace(encoder=encoder, validators=judges, known=weights.known())
-    measured = GeneratorJob.judge(judge, generator.sample, 5_000, 12_345)
-    for key in ("decodable", "charge", "eneg", "valid", "novel"):
-        share = weights.card.metrics[key]
-        error = (share * (1 - share) / 5_000) ** 0.5
-        assert measured[key] == pytest.approx(share, abs=5 * error + 1e-3), key
-    assert measured["unique"] > 0.5  # a collapsed network is not shipped
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_index_has_the_counts_of_the_card(name):
-    weights = discover().weights(name)
-    role = weights.known().role
-    assert (role == Known.TRAINED).sum() == weights.card.data.n_train
-    assert (role == Known.HELD_OUT).sum() == weights.card.data.n_held_out
-    assert len(role) == weights.card.data.n_clean
 
 
 @pytest.mark.cuda

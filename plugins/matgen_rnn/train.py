@@ -1,0 +1,164 @@
+"""Training the recurrent network by maximum likelihood, top to bottom.
+
+The directory written is usable from the first interval on: it holds the network as it is, beside
+the checkpoint that training goes on from. The likelihood of held-out compounds is there to be
+looked at; nothing is chosen by it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matgen_core.errors import InvalidOption
+from matgen_core.training import GeneratorJob
+from matgen_core.weights import Known
+from matgen_networks import checkpoint, training
+from matgen_networks import device as devices
+from matgen_networks.progress import training_progress
+from matgen_onehot.encoder import ALPHABET, OneHot
+from matgen_rnn import RnnOptions, RnnRecipe
+from matgen_rnn.generator import sample
+from matgen_rnn.model import Shape, Writer, sequences
+
+LARGEST_GRADIENT = 1.0
+"""Norm that the gradient of a step is cut to."""
+FINAL_SAMPLES = 100_000
+
+
+def by_electronegativity() -> NDArray[np.int64]:
+    """Rows of the one-hot grid from the least electronegative element to the most, int64 [85].
+
+    As formulas are written: anions, whose counts balance all others, come last. Pauling's scale;
+    elements without a value come after all others.
+    """
+    from pymatgen.core import Element  # slow to import, and not needed to sample
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns of each element without a value
+        values = [Element(symbol).X for symbol in ALPHABET]
+    return np.argsort(np.nan_to_num(values, nan=np.inf), kind="stable")
+
+
+def train(job: GeneratorJob) -> None:
+    """Train, and leave a directory of weights in ``job.out``.
+
+    Raises:
+        InvalidOption: the device is not there, the encoder is another, or ``job.out`` holds
+            another training.
+        WeightsError: its checkpoint is damaged.
+    """
+    recipe: RnnRecipe = job.recipe
+    device = devices.resolve(job.device)
+    random = torch.Generator(device).manual_seed(job.seed)
+    torch.manual_seed(job.seed)  # initial weights, dropout
+
+    if not isinstance(job.encoder, OneHot):
+        raise InvalidOption(f"rnn learns compositions encoded by onehot, not {job.encoder_name}")
+    grids, order = job.training_grids(), by_electronegativity()
+    elements, counts = (tensor.to(device) for tensor in sequences(grids, order))
+    shape = Shape(
+        width=recipe.width,
+        layers=recipe.layers,
+        grid=(grids.shape[1], grids.shape[2]),
+        longest=counts.shape[1],
+    )
+    network = Writer(shape, torch.from_numpy(order), recipe.dropout).to(device)
+    adam = torch.optim.AdamW(
+        network.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True
+    )
+    modules, optimizers = {"network": network}, {"adam": adam}
+
+    batch = recipe.batch_size
+    total = max(1, math.ceil(recipe.epochs * len(grids) / batch))
+    progress = training.resume(job, modules, optimizers, random)
+
+    def step(number: int) -> Tensor:
+        """One update; the loss."""
+        adam.param_groups[0]["lr"] = recipe.lr * training.falling(number, total, recipe.decay)
+        # Dropout takes its numbers from torch's own source: a resumed training must find the same.
+        torch.manual_seed(int(np.random.SeedSequence([job.seed, number]).generate_state(1)[0]))
+        rows = torch.randint(len(grids), (batch,), generator=random, device=device)
+        adam.zero_grad()
+        loss = network.loss(elements[rows], counts[rows])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        adam.step()
+        return loss.detach()
+
+    @torch.inference_mode()
+    def held_out_loss() -> float:
+        """Of all held-out compounds no longer than the longest trained on, in nats."""
+        held_out = job.dataset.compositions[job.rows(Known.HELD_OUT)]
+        held_out = held_out[held_out.n_elements <= shape.longest]
+        if not len(held_out):
+            return math.nan
+        losses = []
+        for start in range(0, len(held_out), 4096):
+            part = held_out[np.arange(start, min(start + 4096, len(held_out)))]
+            written = sequences(job.encoder.encode(part), order)
+            losses.append(float(network.loss(*(t.to(device) for t in written))) * len(part))
+        return sum(losses) / len(held_out)
+
+    def draw(n: int, seed: int) -> NDArray[Any]:
+        return sample(network, shape.longest, n, seed, RnnOptions())
+
+    def write(measured: dict[str, float]) -> None:
+        job.write(
+            {name: training.half(value).numpy() for name, value in network.state_dict().items()},
+            model=shape.model_dump(mode="json"),
+            training={
+                **recipe.model_dump(exclude={"width", "layers"}),
+                "epochs_seen": round(progress["step"] * batch / len(grids), 2),
+                "steps": progress["step"],
+                "samples_seen": progress["step"] * batch,
+                "hours": round(progress["seconds"] / 3600, 3),
+                "hardware": devices.describe(device),
+                "precision": "float32",
+                "torch": torch.__version__,
+            },
+            measured=measured,
+        )
+
+    with training_progress(job.name, total, progress["step"]) as report:
+        while progress["step"] < total:
+            started = time.perf_counter()
+            to_next = recipe.interval - progress["step"] % recipe.interval
+            steps = min(to_next, total - progress["step"])
+            network.train()
+            losses = torch.zeros((), device=device)
+            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
+                losses += step(number)
+                report.advance()
+            network.eval()
+            progress["step"] += steps
+            measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
+            progress["seconds"] += time.perf_counter() - started
+            line = {
+                "step": progress["step"],
+                "samples_seen": progress["step"] * batch,
+                "seconds": round(progress["seconds"], 1),
+                "loss": float(losses) / steps,
+                "held_out_loss": held_out_loss(),
+                **measured,
+            }
+            training.log(job.out / training.METRICS, line)
+            write(measured)
+            checkpoint.write(job.out, modules, optimizers, random, progress)
+            shown = ("valid", "novel", "yield")
+            shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
+            report.note(
+                f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
+                f"loss {line['loss']:.3f}  held out {line['held_out_loss']:.3f}  {shares}"
+            )
+
+    # What is shipped is measured as it is stored, in half precision.
+    network.eval().load_state_dict({k: training.half(v) for k, v in network.state_dict().items()})
+    write(job.judge(draw, FINAL_SAMPLES, seed=job.seed))
