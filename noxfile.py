@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict types of the core."""
-    session.install(*CONSTRAINTS, ".", "mypy", "pandas-stubs")
+    session.install(*CONSTRAINTS, ".", "mypy", "pandas-stubs", "pytest")
     session.run("mypy")
 
 
@@ -38,6 +38,51 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines and branches the test suite reaches, of the core and of every plugin."""
+    session.install(*CONSTRAINTS, ".[test]")
+    session.install(*MATMINER)
+    session.run("pytest", "--cov", *session.posargs, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Every reader on hostile input, for so many seconds each: nox -s fuzz -- 300 [TARGET ...]."""
+    session.install(*CONSTRAINTS, ".[fuzz]")
+    arguments = session.posargs or ["100"]
+    session.run("python", str(Path("fuzz") / "harness.py"), *arguments)
+
+
+@nox.session
+def kill(session: nox.Session) -> None:
+    """Every command, killed so often at random moments: nox -s kill -- 50 [TARGET ...]."""
+    session.install(*CONSTRAINTS, ".")
+    session.run("python", str(Path("fuzz") / "kills.py"), *(session.posargs or ["30"]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, into build/site, and how many of its blocks are run by the tests."""
+    session.install(*CONSTRAINTS, ".[docs]")
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", str(Path("tests") / "pages.py"))
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """The sentences in changelog.d into CHANGELOG.md, at a release (-- --draft only shows them)."""
+    session.install(*CONSTRAINTS, "towncrier")
+    session.run("towncrier", "build", *session.posargs)
+
+
+@nox.session
+def citation(session: nox.Session) -> None:
+    """CITATION.cff against its schema."""
+    session.install(*CONSTRAINTS, "cffconvert")
+    session.run("cffconvert", "--validate")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Every measured claim of README and docs, into docs/results.md (fetches the data)."""
     session.install(*CONSTRAINTS, ".[test]")
@@ -46,7 +91,7 @@ def bench(session: nox.Session) -> None:
     for benchmark in (
         "networks.py",
         "reconstruction.py",
-        "densities.py",
+        "sampling.py",
         "lithium.py",
         "formation_energy.py",
         "band_gap.py own",
@@ -60,6 +105,8 @@ def bench(session: nox.Session) -> None:
         "evaluation.py",
         "memory.py",
         "fresh_install.py",
+        "author.py",
+        "robustness.py",
         "page.py",
     ):
         script, *arguments = benchmark.split()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from matgen_core.elements import ATOMIC_NUMBER
-from matgen_core.errors import DataError, InvalidOption, UnknownName
+from matgen_core.errors import InvalidOption, UnknownName
 from matgen_core.interfaces import Options
+from matgen_core.textfiles import parse_toml
+
+MAX_SAMPLES = 10**12
+MAX_BATCH = 10**6
 
 
 class RunConfig(Options):
@@ -23,10 +25,12 @@ class RunConfig(Options):
     predictors: list[str] = Field([], description="Names of predictors, or of their weights.")
     where: str = Field("", description="Rows to keep, e.g. band_gap > 1.5 and not novel.")
     sort: str = Field("", description="Column to sort by; -column for the greatest first.")
-    top: int | None = Field(None, description="Rows to keep: the first after sorting.")
-    num: int = Field(10_000, ge=1, description="Samples to generate.")
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
-    batch_size: int = Field(4096, ge=1, description="Samples in memory at once.")
+    top: int | None = Field(
+        None, le=MAX_SAMPLES, description="Rows to keep: the first after sorting."
+    )
+    num: int = Field(10_000, ge=1, le=MAX_SAMPLES, description="Samples to generate.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything random.")
+    batch_size: int = Field(4096, ge=1, le=MAX_BATCH, description="Samples in memory at once.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     keep_rejected: bool = Field(False, description="Keep what validators or novelty reject.")
     require: list[str] = Field([], description="Elements that every candidate must have.")
@@ -39,12 +43,12 @@ class RunConfig(Options):
         for symbol in symbols:
             if symbol not in ATOMIC_NUMBER:
                 raise ValueError(str(UnknownName.of("element", symbol, ATOMIC_NUMBER)))
-        return symbols
+        return list(dict.fromkeys(symbols))
 
     @field_validator("device")
     @classmethod
     def _is_device(cls, name: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
             raise ValueError("use auto, cpu, cuda or cuda:N")
         return name
 
@@ -53,18 +57,6 @@ class RunConfig(Options):
         import tomli_w
 
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Settings in a TOML file.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
 
 
 def parse_assignments(
@@ -89,8 +81,8 @@ def parse_assignments(
         if components is not None and component not in components:
             raise UnknownName.of("component in --set", component, components)
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            [value] = parse_toml(f"value = {text}").values()  # a line break must not begin another
+        except ValueError:
             value = text.strip()
         options.setdefault(component, {})[option] = value
     return options

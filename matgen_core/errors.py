@@ -14,7 +14,19 @@ MANY = 30
 
 
 class MatgenError(Exception):
-    """Base class: a mistake that the user can mend."""
+    """Base class: a mistake that the user can mend.
+
+    Args:
+        message: what is wrong and what to do. Whatever it quotes from a file, it becomes one line
+            of at most `LONGEST` characters that cannot move a terminal's cursor.
+    """
+
+    LONGEST = 2_000
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        super().__init__(shown if len(shown) <= self.LONGEST else shown[: self.LONGEST - 1] + "…")
 
 
 class InvalidFormula(MatgenError):
@@ -61,7 +73,8 @@ class WhereError(InvalidOption):
         start = max(at - self.WIDTH, 0)
         # A line break or an escape sequence must not move the caret.
         shown = "".join(c if c.isprintable() else " " for c in text[start : at + self.WIDTH])
-        super().__init__(f"where: {reason}\n{shown}\n{' ' * (at - start)}^")
+        super().__init__(f"where: {reason}")
+        self.args = (f"{self}\n{shown}\n{' ' * (at - start)}^",)
 
 
 class PluginError(MatgenError):

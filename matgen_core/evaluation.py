@@ -7,21 +7,22 @@ measures. The order of the samples changes nothing but the curves.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matgen_core import asking
 from matgen_core.compositions import Compositions, splitmix64
-from matgen_core.datasets import Dataset, held_out
+from matgen_core.datasets import held_out
 from matgen_core.elements import SYMBOLS
 from matgen_core.errors import DataError, InvalidOption, UnknownName
-from matgen_core.interfaces import Predictor, Validator, checked
+from matgen_core.interfaces import Predictor, Validator
 from matgen_core.pipeline import Pipeline
 from matgen_core.registry import Registry, source_of
 from matgen_core.screening import reading
@@ -75,7 +76,7 @@ class Reference:
             UnknownName: there is no such source.
             DataError: its data are absent; the message says how to get them.
         """
-        dataset: Dataset = registry.create("source", source, options).load()
+        dataset = asking.dataset(registry.create("source", source, options))
         compositions = dataset.compositions
         kept = held_out(compositions)
         role = np.where(kept, Known.HELD_OUT, Known.TRAINED).astype(np.uint8)
@@ -190,7 +191,7 @@ def evaluate(
 
     Raises:
         DataError: there are no samples.
-        PluginError: a validator or predictor broke its contract.
+        PluginError: a validator or predictor failed or broke its contract.
     """
     result = Evaluation(name, reference.name)
     clock = Clock(result.seconds)
@@ -211,10 +212,7 @@ def evaluate(
             break
         n = len(batch)
         with clock("validate"):
-            verdicts = {
-                key: checked(f"validator {key!r}", v.check(batch), (n,), "bool", "?")
-                for key, v in validators.items()
-            }
+            verdicts = {key: asking.verdicts(v, batch) for key, v in validators.items()}
         with clock("compare"):
             decodable = batch.n_elements > 0
             valid = np.logical_and.reduce([decodable, *verdicts.values()])
@@ -269,9 +267,7 @@ def evaluate(
     for key, predictor in (predictors or {}).items():
         with clock(f"predict {key}"):
             asked = sketch.smallest(PREDICTED)
-            values = checked(
-                f"predictor {key!r}", predictor.predict(asked), (len(asked),), "float64", "d"
-            )
+            values = asking.predictions(predictor, asked)
             lithium = asked.contains(["Li"])[:, 0]
             result.predicted[predictor.property] = {
                 "unit": predictor.unit,
@@ -321,7 +317,7 @@ def judge(
     asked = [*validators, *predictors]
     settings = dict(options or {})
     weights: WeightsDir | None = None
-    is_file = target == "-" or Path(target).is_file()
+    is_file = target == "-" or os.path.isfile(target)
     if not is_file:
         _, weights = registry.resolve("generator", target)
     against, implied = known_source(target, weights, against)
@@ -571,7 +567,7 @@ def _passing(
     while wanted and tries < 10:  # validators that refuse everything end it
         batch = random_formulas(np.full(BATCH, size), elements, rng)
         for validator in validators.values():
-            batch = batch[validator.check(batch)]
+            batch = batch[asking.verdicts(validator, batch)]
         batch = batch[:wanted]
         tries = 0 if len(batch) else tries + 1
         wanted -= len(batch)

@@ -31,10 +31,18 @@ class Options(BaseModel):
         ...     scale: float = Field(1.0, gt=0, description="What it scales.")
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-class _Component(ABC):  # noqa: B024 (its children have abstract methods)
+class _Component(ABC):
+    owner: str
+    """Which one it is, for messages: its class, or of one that a registry made
+    ``plugin (distribution version): kind 'name'``."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.owner = f"{cls.__module__}:{cls.__qualname__}"
+
     def __init__(
         self, options: Options, weights: WeightsDir | None = None, device: str = "auto"
     ) -> None:
@@ -50,7 +58,7 @@ class Source(_Component):
         >>> class Salts(Source):
         ...     def load(self):
         ...         salts = Compositions.from_formulas(["NaCl", "KBr"])
-        ...         return Dataset("salts", salts, rows_in=2)
+        ...         return Dataset("salts", salts, rows_in=2, attribution="nobody in particular")
     """
 
     def fetch(self, *, force: bool = False) -> Path | None:
@@ -125,7 +133,7 @@ class Generator(_Component):
 
     @abstractmethod
     def sample(self, n: int, seed: int) -> NDArray[Any]:
-        """`n` samples, [n, *encoder.shape]; the same `n` and `seed` give the same samples."""
+        """`n` samples, [n, *encoder.shape], all finite; the same `n` and `seed` give the same."""
 
 
 class Autoencoder(Generator):
@@ -135,7 +143,7 @@ class Autoencoder(Generator):
         >>> class Lookup(Autoencoder):
         ...     encoder = "onehot"
         ...     def encode(self, grids):
-        ...         return grids.reshape(len(grids), -1).astype(np.float32)
+        ...         return grids.reshape(-1, 680).astype(np.float32)
         ...     def decode(self, codes):
         ...         return codes.reshape(-1, 85, 8)
         ...     def sample(self, n, seed):
@@ -176,8 +184,10 @@ class Predictor(_Component):
         >>> class MeanNumber(Predictor):
         ...     property, unit = "mean_atomic_number", ""
         ...     def predict(self, compositions):
-        ...         atoms = compositions.counts.sum(axis=1)
-        ...         return (compositions.numbers * compositions.counts).sum(axis=1) / atoms
+        ...         counts = compositions.counts.astype(float)
+        ...         total = (compositions.numbers * counts).sum(axis=1)
+        ...         atoms = np.where(compositions.n_elements > 0, counts.sum(axis=1), np.nan)
+        ...         return total / atoms
     """
 
     property: ClassVar[str]
@@ -185,7 +195,7 @@ class Predictor(_Component):
 
     @abstractmethod
     def predict(self, compositions: Compositions) -> NDArray[np.float64]:
-        """Predicted values, float64 [N]; NaN where the model does not apply."""
+        """Predicted values, float64 [N]: finite, or NaN where the model does not apply."""
 
 
 NUMBERS = "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matgen_core import asking
 from matgen_core.compositions import Compositions
 from matgen_core.config import RunConfig
-from matgen_core.errors import UnknownName
-from matgen_core.interfaces import NUMBERS, Encoder, Generator, Validator, checked
+from matgen_core.errors import PluginError, UnknownName
+from matgen_core.interfaces import Encoder, Generator, Validator
 from matgen_core.predictors import Predictors
 from matgen_core.registry import Registry, validate
 from matgen_core.selection import SelectedRows, Selection
@@ -82,6 +83,10 @@ class Report:
     """Counts of a run; all are of samples.
 
     Attributes:
+        config: the settings of the run.
+        generated: how many were drawn.
+        decodable: stand for a composition.
+        unique: decodable, and different from all before.
         finished: False where the run was interrupted.
         novel: None where the generator's weights carry no index of known compounds.
         passed: by validator, of all samples.
@@ -93,6 +98,7 @@ class Report:
         passed_where: rows of the table that passed `where`; None without it.
         rows_written: fewer than those where only the top was asked for.
         seconds: by stage.
+        provenance: versions of matgen, Python and the plugins, and sha256 of the weights.
     """
 
     config: RunConfig
@@ -135,6 +141,18 @@ class Report:
         return content | {"config": self.config.model_dump(mode="json")}
 
 
+class RunFailed(PluginError):
+    """A plugin failed in the middle of a run.
+
+    Attributes:
+        report: of the batches before that.
+    """
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class Pipeline:
     """A generator, its decoder, a chain of validators and predictors, assembled by name.
 
@@ -165,7 +183,7 @@ class Pipeline:
             return registry.create(kind, name, options, device=config.device)
 
         self.generator: Generator = create("generator", config.generator)
-        self.encoder: Encoder = create("encoder", self.generator.encoder)
+        self.encoder: Encoder = create("encoder", registry.encoder_of(self.generator))
         self.validators: dict[str, Validator] = {
             name: create("validator", name) for name in config.validators
         }
@@ -194,7 +212,7 @@ class Pipeline:
         """The run's samples, batch by batch; the same settings give the same batches.
 
         Raises:
-            PluginError: a component broke its contract; the message names it.
+            PluginError: a component failed or broke its contract; the message names it.
         """
         config = self.config
         seen = np.empty(0, np.uint64)
@@ -203,15 +221,14 @@ class Pipeline:
             seed = np.random.SeedSequence([config.seed, index]).generate_state(1, np.uint64)[0]
             clock = [time.perf_counter()]
 
-            samples = self.generator.sample(n, int(seed >> np.uint64(1)))
-            shape = (n, *self.encoder.shape)
-            checked(f"generator {config.generator!r}", samples, shape, "numbers", NUMBERS)
+            samples = asking.samples(
+                self.generator, n, int(seed >> np.uint64(1)), self.encoder.shape
+            )
             clock.append(time.perf_counter())
-            compositions = self.encoder.decode(samples)
+            compositions = asking.decoded(self.encoder, samples)
             clock.append(time.perf_counter())
             verdicts = {
-                name: checked(f"validator {name!r}", v.check(compositions), (n,), "bool", "?")
-                for name, v in self.validators.items()
+                name: asking.verdicts(v, compositions) for name, v in self.validators.items()
             }
             clock.append(time.perf_counter())
 
@@ -247,7 +264,7 @@ class Pipeline:
         Raises:
             InvalidOption: no table format has the file's suffix.
             DataError: the table cannot be written; batches written whole are kept.
-            PluginError: a component broke its contract.
+            RunFailed: a component failed or broke its contract; batches before that are kept.
         """
         report = Report(self.config, provenance=self.provenance, units=self.predictors.units)
         with open_table(output) if output else nullcontext() as table:
@@ -264,13 +281,16 @@ class Pipeline:
                 report.finished = True
             except KeyboardInterrupt:
                 pass  # what is written stays; `finished` says that more was asked for
+            except PluginError as error:
+                done = f"{report.generated:,} of {self.config.num:,} samples were finished before"
+                raise RunFailed(f"{error}; {done}", report) from error
             finally:
                 started = time.perf_counter()
                 rows.finish()
                 spent = time.perf_counter() - started
                 report.seconds["write"] = report.seconds.get("write", 0.0) + spent
-            report.passed_where = rows.passed if self.config.where else None
-            report.rows_written = table.rows if table is not None else 0
+                report.passed_where = rows.passed if self.config.where else None
+                report.rows_written = table.rows if table is not None else 0
         return report
 
     def to_frame(self) -> pd.DataFrame:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from matgen_core import asking
 from matgen_core.compositions import Compositions
 from matgen_core.errors import InvalidOption, PluginError
-from matgen_core.interfaces import Predictor, checked
+from matgen_core.interfaces import Predictor
 
 
 class Predictors:
@@ -38,7 +39,8 @@ class Predictors:
                 )
             if column in taken:
                 raise PluginError(
-                    f"predictor {name!r} gives {column!r}, a column that the table has already"
+                    f"{predictor.owner} gives {column!r}, a column that the table has already: "
+                    f"{asking.ADVICE}"
                 )
             owners[column] = name
         self.units = {predictor.property: predictor.unit for predictor in by_name.values()}
@@ -49,15 +51,13 @@ class Predictors:
         """Float64 [N] by column: NaN where a model does not apply, and off the rows asked for.
 
         Raises:
-            PluginError: a predictor broke its contract; the message names it.
+            PluginError: a predictor failed or broke its contract; the message names it.
         """
         asked = compositions[rows]
         columns = {}
-        for name, predictor in self._by_name.items():
+        for predictor in self._by_name.values():
             values = np.full(len(compositions), np.nan)
             if len(asked):  # models need not know what to do with nothing
-                values[rows] = checked(
-                    f"predictor {name!r}", predictor.predict(asked), (len(asked),), "float64", "d"
-                )
+                values[rows] = asking.predictions(predictor, asked)
             columns[predictor.property] = values
         return columns

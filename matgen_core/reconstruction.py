@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matgen_core import screening
+from matgen_core import asking, screening
 from matgen_core.compositions import Compositions
 from matgen_core.elements import SYMBOLS
 from matgen_core.errors import PluginError
-from matgen_core.interfaces import NUMBERS, Autoencoder, Encoder, checked
+from matgen_core.interfaces import Autoencoder, Encoder
 from matgen_core.registry import Registry
 from matgen_core.tables import open_table
 from matgen_core.weights import Known, WeightsDir
@@ -48,7 +48,9 @@ def reconstruct(
         ValueError: a row is not encodable.
     """
     batches = [
-        encoder.decode(there_and_back(encoder.encode(compositions[start : start + BATCH])))
+        asking.decoded(
+            encoder, there_and_back(asking.encoded(encoder, compositions[start : start + BATCH]))
+        )
         for start in range(0, len(compositions), BATCH)
     ]
     return Compositions.concatenate(batches)
@@ -88,7 +90,7 @@ class Reconstructor:
             )
         self.name = name
         self.autoencoder = generator
-        self.encoder: Encoder = registry.create("encoder", generator.encoder)
+        self.encoder: Encoder = registry.create("encoder", registry.encoder_of(generator))
         self.known: Known | None = None
         if weights is not None and WeightsDir.KNOWN in weights.card.sha256:
             self.known = weights.known()
@@ -127,9 +129,7 @@ class Reconstructor:
         return roles
 
     def _there_and_back(self, grids: NDArray[np.uint8]) -> NDArray[Any]:
-        owner = f"generator {self.name!r}"
-        samples = self.autoencoder.decode(self.autoencoder.encode(grids))
-        return checked(owner, samples, grids.shape, "numbers", NUMBERS)
+        return asking.reconstructed(self.autoencoder, grids)
 
 
 # --- a table of formulas -------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def reconstruct_table(
         DataError: the input is absent, empty, or has no such column; or the output cannot be
             written.
         InvalidOption: no table format has the output's suffix.
-        PluginError: the autoencoder broke its contract.
+        PluginError: the autoencoder failed or broke its contract.
     """
     report = Report()
     with ExitStack() as stack:
@@ -251,7 +251,7 @@ def _reading(
         with screening.reading(source, column, ADDED) as table:
             yield table
         return
-    compositions = registry.create("source", source).load().compositions
+    compositions = asking.dataset(registry.create("source", source)).compositions
     rows = ([formula] for formula in compositions.to_formulas())
     yield [column], iter(lambda: list(islice(rows, screening.CHUNK)), [])
 
@@ -266,7 +266,7 @@ def _finished(
     report.readable += len(frame) - len(errors)
     ready = np.ones(len(frame), np.bool_)
     ready[list(errors)] = False
-    encodable = ready & model.encoder.encodable(compositions)
+    encodable = ready & asking.encodable(model.encoder, compositions)
     for place in np.flatnonzero(ready & ~encodable).tolist():
         errors[place] = f"the encoder {model.autoencoder.encoder!r} cannot represent it"
 

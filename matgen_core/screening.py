@@ -9,17 +9,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matgen_core import asking
 from matgen_core.compositions import Compositions
-from matgen_core.errors import DataError
-from matgen_core.interfaces import Predictor, Validator, checked
+from matgen_core.errors import DataError, PluginError
+from matgen_core.interfaces import Predictor, Validator
 from matgen_core.predictors import Predictors
 from matgen_core.selection import SelectedRows, Selection
 from matgen_core.tables import as_csv, open_table
+from matgen_core.textfiles import check_header, lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 STDIN = 0
 CHUNK = 50_000
 """Rows in memory at once."""
+CELLS = 2_000_000
+"""Cells in memory at once: of a wide table there are fewer rows, or short rows would fill it."""
 
 
 @dataclass
@@ -87,7 +91,8 @@ def screen(
         DataError: the input is absent, empty, or has no such column; or the output cannot be
             written.
         InvalidOption, UnknownName: the selection names what is not there.
-        PluginError: a predictor broke its contract.
+        PluginError: a validator or predictor failed or broke its contract; rows finished before
+            that are kept.
     """
     models = Predictors(predictors or {}, taken=checks)
     report = Report(
@@ -106,7 +111,10 @@ def screen(
         selected = SelectedRows(selection, table.write)
         stack.callback(selected.finish)  # also after Ctrl-C
         for chunk in chunks:
-            frame, asked = _verdicts(header, chunk, checks, models, column)
+            try:
+                frame, asked = _verdicts(header, chunk, checks, models, column)
+            except PluginError as error:
+                raise PluginError(f"{error}; {report.rows:,} rows were finished before") from error
             selected.add(frame)
             report.rows += len(frame)
             report.readable += int((frame["error"] == "").sum())
@@ -137,7 +145,7 @@ def reading(
     """
     with ExitStack() as stack:
         try:
-            lines = stack.enter_context(
+            file = stack.enter_context(
                 open(
                     STDIN if source == "-" else source,
                     encoding="utf-8-sig",
@@ -148,11 +156,11 @@ def reading(
             )
         except OSError as error:
             raise DataError(f"cannot read {source}: {error.strerror}") from error
-        header, rows = _rows(source, lines, column)
+        header, rows = _rows(source, lines(file, source), column)
         for name in added:
             if name in header:
                 raise DataError(f"{source} has a column {name!r} already: rename it first")
-        yield header, _chunks(source, rows)
+        yield header, _chunks(source, rows, min(CHUNK, CELLS // len(header)))
 
 
 def parsed(
@@ -184,7 +192,7 @@ class Stdout:
         self.rows += len(frame)
 
 
-def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[list[str]]]:
+def _rows(source: str, lines: Iterator[str], column: str) -> tuple[list[str], Iterator[list[str]]]:
     """Header and rows; a file whose first line does not name the column is plain text."""
     first = next(lines, "")
     if not first.strip():
@@ -193,9 +201,7 @@ def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[
         header = [name.strip() for name in next(csv.reader([first]))]
     except csv.Error as error:
         raise DataError(f"cannot read {source}: {error}") from error
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(f"{source} has two columns {name!r}: rename one of them")
+    check_header(header, source)
     if column in header:
         return header, csv.reader(lines)
     if len(header) > 1 or source.endswith(".csv"):
@@ -206,13 +212,13 @@ def _rows(source: str, lines: TextIO, column: str) -> tuple[list[str], Iterator[
     return [column], ([line.strip()] for line in chain([first], lines))
 
 
-def _chunks(source: str, rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    """Rows by the chunk; at least one chunk, so that a header without rows is a table too."""
+def _chunks(source: str, rows: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
+    """Rows, `size` at a time; at least one chunk, so that a header without rows is a table too."""
     rows = iter(rows)
     try:
-        chunk = list(islice(rows, CHUNK))
+        chunk = list(islice(rows, size))
         yield chunk
-        while chunk := list(islice(rows, CHUNK)):
+        while chunk := list(islice(rows, size)):
             yield chunk
     except csv.Error as error:
         raise DataError(f"cannot read {source}: {error}") from error
@@ -231,7 +237,7 @@ def _verdicts(
     asked = np.ones(n, np.bool_)
     asked[list(errors)] = False
     for name, validator in checks.items():
-        verdict = checked(f"validator {name!r}", validator.check(compositions), (n,), "bool", "?")
+        verdict = asking.verdicts(validator, compositions)
         frame[name] = verdict
         asked &= verdict
     for name, values in models.predict(compositions, asked).items():

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matgen_core import metrics, weights
+from matgen_core import asking, metrics, weights
 from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset, held_out
 from matgen_core.errors import DataError, InvalidOption, UnknownName
 from matgen_core.interfaces import Encoder, Validator
+from matgen_core.locks import claimed
 from matgen_core.registry import Component, Registry, Training, import_object, source_of, validate
 from matgen_core.weights import DataCard, Known, write_atomically
 
@@ -39,6 +40,7 @@ class Job:
     Attributes:
         name: what the weights will be called.
         component: the component trained.
+        owner: its plugin and name, for messages.
         function: ``"package.module:function"`` that does it, called with the job.
         recipe: the hyperparameters.
         preset: name of the recipe's preset, noted on the card.
@@ -53,6 +55,7 @@ class Job:
 
     name: str
     component: str
+    owner: str
     function: str
     recipe: Any
     preset: str
@@ -72,13 +75,17 @@ class Job:
         Raises:
             InvalidOption: the device is not there, or `out` holds another training.
             WeightsError: its checkpoint is damaged.
+            DataError: another process is training into `out`.
+            PluginError: the component's training failed.
         """
-        train = import_object(self.function)
-        if self.dataset.rejected is not None:
-            self.out.mkdir(parents=True, exist_ok=True)
-            table = self.dataset.rejected.to_csv(index=False)
-            write_atomically(self.out / REJECTED, table.encode())
-        train(self)
+        train = import_object(self.function, self.owner)
+        self.out.mkdir(parents=True, exist_ok=True)
+        with claimed(self.out):
+            if self.dataset.rejected is not None:
+                table = self.dataset.rejected.to_csv(index=False)
+                write_atomically(self.out / REJECTED, table.encode())
+            with asking.guarded(self.owner):
+                train(self)
 
     @property
     def known(self) -> Known:
@@ -144,7 +151,7 @@ class GeneratorJob(Job):
 
     def training_grids(self) -> NDArray[np.uint8]:
         """Encoded compounds to train on, uint8 [n_train, *shape]."""
-        return self.encoder.encode(self.dataset.compositions[self.rows(Known.TRAINED)])
+        return asking.encoded(self.encoder, self.dataset.compositions[self.rows(Known.TRAINED)])
 
     def judge(
         self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int
@@ -157,7 +164,7 @@ class GeneratorJob(Job):
             seed: of the drawing.
         """
         drawn = draw(sample, self.encoder, n, seed)
-        verdicts = {name: v.check(drawn) for name, v in self.validators.items()}
+        verdicts = {name: asking.verdicts(v, drawn) for name, v in self.validators.items()}
         return metrics.quality(drawn, verdicts, self.known)
 
     def _card(self) -> dict[str, Any]:
@@ -187,7 +194,8 @@ def draw(
         seed: of the drawing.
     """
     batches = [
-        encoder.decode(sample(min(BATCH, n - start), seed + start)) for start in range(0, n, BATCH)
+        asking.decoded(encoder, sample(min(BATCH, n - start), seed + start))
+        for start in range(0, n, BATCH)
     ]
     return Compositions.concatenate(batches)
 
@@ -237,6 +245,7 @@ def prepare(
     """
     settings = {owner: dict(values) for owner, values in (options or {}).items()}
     kind, training = _trainable(registry, component)
+    owner = f"{registry.plugin(component)}: {kind} {component!r}"
     name = name or f"{component}-{Path(data).stem}" + ("-screened" if screen else "")
     data, implied = source_of(data)
     settings[data] = implied | settings.get(data, {})
@@ -259,17 +268,17 @@ def prepare(
     screens = [registry.create("validator", validator) for validator in screen]
     if training.target and "lowest" in registry.component("source", data).options.model_fields:
         settings[data].setdefault("lowest", training.target)
-    dataset: Dataset = registry.create("source", data, settings[data]).load()
+    dataset = asking.dataset(registry.create("source", data, settings[data]))
     extra: dict[str, Any]
     if kind == "predictor":
-        dataset, extra = _for_predictor(dataset, component, training)
+        dataset, extra = _for_predictor(dataset, component, training, owner)
     else:
         dataset, extra = _for_generator(dataset, encoder, registry)
 
     role, published = _split(dataset, validation=kind == "predictor")
     passed = np.ones(len(role), np.bool_)
     for validator in screens:
-        passed &= validator.check(dataset.compositions)
+        passed &= asking.verdicts(validator, dataset.compositions)
     role[~passed] = Known.UNUSED
     n = np.bincount(role, minlength=Known.VALIDATION + 1).tolist()
     if not n[Known.TRAINED]:
@@ -278,6 +287,7 @@ def prepare(
     return job(
         name=name,
         component=component,
+        owner=owner,
         function=training.function,
         recipe=recipe,
         preset=preset,
@@ -318,20 +328,22 @@ def _for_generator(
     dataset: Dataset, encoder: str, registry: Registry
 ) -> tuple[Dataset, dict[str, Any]]:
     grid = registry.create("encoder", encoder)
-    dataset = dataset.without(~grid.encodable(dataset.compositions), f"{encoder} cannot encode it")
+    good = asking.encodable(grid, dataset.compositions)
+    dataset = dataset.without(~good, f"{encoder} cannot encode it")
     validators = {judge: registry.create("validator", judge) for judge in JUDGES}
     return dataset, {"encoder_name": encoder, "encoder": grid, "validators": validators}
 
 
 def _for_predictor(
-    dataset: Dataset, component: str, training: Training
+    dataset: Dataset, component: str, training: Training, owner: str
 ) -> tuple[Dataset, dict[str, Any]]:
     target = training.target
     if target not in dataset.properties:
         known = ", ".join(dataset.properties) or "no numbers at all"
         raise DataError(f"{component} learns {target}; {dataset.name} has {known}")
     dataset = dataset.without(np.isnan(dataset.properties[target]), f"{target} is missing")
-    inside = import_object(training.domain)(dataset.compositions)
+    domain = import_object(training.domain, owner)
+    inside = asking.choice(owner, domain, dataset.compositions)
     dataset = dataset.without(~inside, f"{component} cannot represent it")
     return dataset, {"target": dataset.properties[target]}
 

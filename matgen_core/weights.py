@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from matgen_core.compositions import Compositions
-from matgen_core.errors import WeightsError
+from matgen_core.errors import DataError, WeightsError
+from matgen_core.textfiles import read_toml
 
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 """A file's own name: a card cannot reach out of its directory."""
@@ -46,12 +47,13 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    format: Literal[1] = Field(1, description="Version of the form of the directory.")
+    name: str = Field(description="What the weights are called.")
     component: str = Field(description="Name of the component that reads the weights.")
-    matgen_version: str
+    matgen_version: str = Field(description="Version that trained them.")
     licence: str = Field("MIT", description="Licence of the weights.")
     encoder: str | None = Field(None, description="Encoder whose space a generator samples.")
-    data: DataCard
+    data: DataCard = Field(description="What was learned from.")
     model: dict[str, Any] = Field(description="What rebuilds the network.")
     training: dict[str, Any] = Field(description="Recipe, seed, hardware, time.")
     metrics: dict[str, float] = Field(
@@ -79,9 +81,16 @@ class WeightsDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.card = Card(**tomllib.loads((path / self.CARD).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise WeightsError(f"cannot read {path / self.CARD}: {error}") from error
+            content = read_toml(path / self.CARD)
+        except DataError as error:
+            raise WeightsError(str(error)) from error
+        if content.get("format", 1) != 1:
+            raise WeightsError(
+                f"{path / self.CARD} has format {content['format']!r}, and matgen "
+                f"{content.get('matgen_version')} wrote it: this version reads format 1, upgrade it"
+            )
+        try:
+            self.card = Card(**content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -115,9 +124,9 @@ class WeightsDir:
 
         path = self.verified(self.KNOWN)
         try:
-            tensors = load_file(path)
-            return Known(tensors["fingerprints"], tensors["role"])
-        except (SafetensorError, KeyError) as error:
+            return Known.from_tensors(load_file(path))
+        # KeyError, TypeError and AttributeError: of a type that numpy does not have.
+        except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise WeightsError(f"{path} is no index of known compounds: {error}") from error
 
 
@@ -137,6 +146,26 @@ class Known:
         self.fingerprints = fingerprints[order]
         self.role = role[order]
 
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Known:
+        """From what `tensors` gave.
+
+        Raises:
+            ValueError: an array is absent, superfluous, or of another type or length.
+        """
+        if tensors.keys() != _INDEX.keys():
+            raise ValueError(f"the arrays are {sorted(tensors)}, not {sorted(_INDEX)}")
+        for name, dtype in _INDEX.items():
+            array = tensors[name]
+            if array.dtype != dtype or array.ndim != 1:
+                raise ValueError(f"{name} is {array.dtype} [{array.ndim} axes], not {dtype} [1]")
+        fingerprints, role = tensors["fingerprints"], tensors["role"]
+        if len(fingerprints) != len(role):
+            raise ValueError("the arrays are not of one length")
+        if role.max(initial=0) > cls.VALIDATION:
+            raise ValueError(f"{role.max()} is no role")
+        return cls(fingerprints, role)
+
     def contains(self, compositions: Compositions) -> NDArray[np.bool_]:
         """Whether each reduced composition is in the data set, bool [N]."""
         return member(compositions.fingerprints(), self.fingerprints)
@@ -144,6 +173,9 @@ class Known:
     def tensors(self) -> dict[str, NDArray[Any]]:
         """What is stored in the directory."""
         return {"fingerprints": self.fingerprints, "role": self.role}
+
+
+_INDEX = {"fingerprints": np.dtype(np.uint64), "role": np.dtype(np.uint8)}
 
 
 def member(values: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -160,8 +192,8 @@ def write_weights(
 ) -> None:
     """Write a directory of weights; whoever opens it meanwhile finds the old or the new one.
 
-    Tensors are written first, under their final names only when complete, and the card last: a
-    crash between the two leaves a card whose checksum says so.
+    All files are written whole under other names before the first is put in place, the card
+    last: a crash between two of these steps leaves a card whose checksum says so.
 
     Args:
         path: the directory, made if need be.
@@ -171,35 +203,56 @@ def write_weights(
     from safetensors.numpy import save
 
     path.mkdir(parents=True, exist_ok=True)
-    checksums = {}
-    for file, tensors in files.items():
-        content = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
-        checksums[file] = hashlib.sha256(content).hexdigest()
-        write_atomically(path / file, content)
-    write_card(path, Card(**card, sha256=checksums))
+    contents = {
+        file: save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+        for file, tensors in files.items()
+    }
+    sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
+    contents[WeightsDir.CARD] = _as_toml(Card(**card, sha256=sha256))
+    with ExitStack() as stack:
+        places = [
+            stack.enter_context(_beside(path / file, content)) for file, content in contents.items()
+        ]
+        for put_in_place in places:
+            put_in_place()
 
 
 def write_card(path: Path, card: Card) -> None:
     """Write the card of a directory of weights."""
+    write_atomically(path / WeightsDir.CARD, _as_toml(card))
+
+
+def _as_toml(card: Card) -> bytes:
     import tomli_w
 
-    content = tomli_w.dumps(card.model_dump(exclude_none=True))
-    write_atomically(path / WeightsDir.CARD, content.encode())
+    return tomli_w.dumps(card.model_dump(exclude_none=True)).encode()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step; a failure leaves the old content."""
+    """Replace a file's content in one step; a failure leaves the old content.
+
+    Raises:
+        DataError: the disk is full, or the folder not writable.
+    """
+    with _beside(path, content) as put_in_place:
+        put_in_place()
+
+
+@contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Callable[[], object]]:
+    """Write a file under another name; yields what renames it, and removes what was not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield partial(temporary.replace, path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise
 
 
 def sha256_of(path: Path) -> str:

@@ -1,18 +1,26 @@
-"""Shared fixtures: a toy plugin that is really installed, tiny weights, the command line."""
+"""Shared fixtures, besides those for plugin authors: an installed toy plugin, tiny weights."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from matgen_core import Compositions
+from matgen_core.testing import Answer, Cli
 from matgen_core.weights import Known, write_weights
+
+__all__ = ["Answer", "Cli"]  # tests import them from here
+pytest_plugins = ["matgen_core.testing"]
 
 POOL = ("NaCl", "Fe2O3", "MgO", "KBr", "LiFePO4", "SiC", "Mg2O2")
 """What the toy generators draw: of these, then a blank grid, a full grid and one of Fe alone."""
@@ -165,46 +173,36 @@ def wgan_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Answer(NamedTuple):
-    """What a command answered."""
+class Environment:
+    """A virtual environment that has the packages of this one, and may be changed.
 
-    code: int
-    out: str
-    err: str
+    Args:
+        folder: where to make it.
+        matgen: have this one's matgen too.
+    """
 
+    def __init__(self, folder: Path, *, matgen: bool) -> None:
+        venv.create(folder, symlinks=True, with_pip=False)
+        self.bin = folder / "bin"
+        self.python = self.bin / "python"
+        ours = {Path(file).parts[0] for file in distribution("matgen").files or ()}
+        [site] = folder.glob("lib/python*/site-packages")
+        for scheme in ("purelib", "platlib"):
+            for path in Path(sysconfig.get_path(scheme)).iterdir():
+                if (matgen or path.name not in ours) and not (site / path.name).exists():
+                    (site / path.name).symlink_to(path)
 
-Cli = Callable[..., Answer]
+    def run(self, *command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a command without a word of this process's environment on Python or matgen."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MATGEN"))}
+        return subprocess.run(
+            [str(word) for word in command], cwd=cwd, env=kept | {"COLUMNS": "100"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """Run ``matgen ARGUMENTS`` in this process, in an empty folder."""
-    from matgen_core.cli import main
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["matgen", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Answer(end.value.code, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def mistake(cli: Cli) -> Callable[..., str]:
-    """Run a command that must be refused with one line and exit code 2; returns the line."""
-
-    def run(*arguments: object) -> str:
-        answer = cli(*arguments)
-        assert answer.code == 2, answer
-        assert answer.out == ""
-        assert answer.err.startswith("matgen: ")
-        assert answer.err.count("\n") == 1, answer.err
-        assert answer.err.endswith("\n")
-        return answer.err
-
-    return run
+    def pip_install(self, *arguments: object) -> None:
+        """Install without looking at an index, by what is here."""
+        options = "--quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check"
+        pip = (self.python, "-m", "pip", "install", *options.split())
+        done = self.run(*pip, *arguments, cwd=self.bin)
+        assert done.returncode == 0, done.stderr

@@ -17,8 +17,8 @@ from matgen_core import discover
 
 Mistake = Callable[..., str]
 COMMANDS = ["run", "screen", "evaluate", "compare", "reconstruct", "report", "train", "doctor",
-            "data fetch", "data show", "plugins list", "plugins show", "weights list",
-            "weights show"]  # fmt: skip
+            "data fetch", "data show", "plugins list", "plugins show", "plugins new",
+            "weights list", "weights show"]  # fmt: skip
 
 
 @pytest.fixture

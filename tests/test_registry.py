@@ -329,11 +329,12 @@ def test_the_example_is_used_by_name_beside_the_built_in(
 
     validators = ["charge", "eneg", "no-radioactive"]
     arguments = ["-g", "random", "--validators", ",".join(validators), "-n", "500", "-o", "x.csv"]
+    arguments += ["--predictors", "molar-mass,elemnet"]
     report = json.loads(matgen("run", *arguments, "--json"))
     assert report["generated"] == report["decodable"] == 500
     assert set(report["passed"]) == set(validators)
     lines = Path("x.csv").read_text().splitlines()
-    assert lines[0] == "formula,n_elements,charge,eneg,no-radioactive"
+    assert lines[0] == ("formula,n_elements,charge,eneg,no-radioactive,molar_mass,formation_energy")
     assert len(lines) - 1 == report["rows_written"] == report["candidates"] > 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 import typer
 
@@ -69,13 +71,16 @@ def main() -> None:
     except typer.exceptions.TyperException as error:
         _complain(error.format_message(), getattr(error, "exit_code", 2))
     except OSError as error:  # a full disk, a closed pipe
-        _complain(str(error), 2)
+        reason = error.strerror or str(error)
+        _complain(f"{error.filename}: {reason}" if error.filename else reason, 2)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str, code: int) -> None:
+    if os.environ.get("MATGEN_DEBUG"):
+        traceback.print_exc()
     text = " ".join(message.split())
     if text:
         print(f"matgen: {text}", file=sys.stderr)

@@ -22,16 +22,20 @@ def fetch(
     force: Annotated[bool, typer.Option(help="Fetch anew what is there already.")] = False,
 ) -> None:
     """Bring a data set into the cache, checksum verified."""
-    path = _source(name).fetch(force=force)
+    from matgen_core import asking
+
+    path = asking.fetched(_source(name), force=force)
     print(f"{name}: {path}" if path else f"{name} needs no fetching")
 
 
 @app.command()
 def show(name: Name, assignments: options.Set = None, as_json: options.Json = False) -> None:
     """What each cleaning rule drops."""
+    from matgen_core import asking
     from matgen_core.config import parse_assignments
 
-    dataset = _source(name, parse_assignments(assignments or [], [name]).get(name)).load()
+    settings = parse_assignments(assignments or [], [name]).get(name)
+    dataset = asking.dataset(_source(name, settings))
     if as_json:
         print_json(
             {

@@ -22,13 +22,23 @@ def doctor(as_json: options.Json = False) -> None:
             print(f"{name:14}{value or 'not installed'}")
         print(f"{'CUDA devices':14}{', '.join(found['devices']) or 'none'}")
         print(f"{'plugins':14}{', '.join(found['plugins'])}")
-        for plugin, reason in found["broken"].items():
-            print(f"{'not loaded':14}{plugin}: {reason}")
+        for broken in found["broken"]:
+            print(f"{'not loaded':14}{broken}")
+        for name, owners in found["clashes"].items():
+            print(f"{'clash':14}{name!r} is provided by {' and '.join(owners)}: uninstall one")
+        for shadowed in found["shadowed"]:
+            print(f"{'twice there':14}{shadowed}")
+        for plugin, seconds in found["slow"].items():
+            print(f"{'slow':14}{plugin}: every command waits {seconds} s for it")
         whole = [name for name in found["weights"] if name not in damaged]
         print(f"{'weights':14}{', '.join(whole)}")
         for name, reason in damaged.items():
             print(f"{'damaged':14}{name}: {reason}")
+        files = found["cache"]["files"]
+        print(f"{'cache':14}{found['cache']['path']}: {sum(files.values()) / 1e6:.1f} MB")
+        for file, size in files.items():
+            print(f"{'':14}{size / 1e6:.1f} MB {file}")
         for name, value in found["variables"].items():
             print(f"{name:22}{value or ''}".rstrip())
-    if found["broken"] or damaged:
+    if found["broken"] or found["clashes"] or damaged:
         raise typer.Exit(1)

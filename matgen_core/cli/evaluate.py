@@ -96,6 +96,7 @@ def _evaluate(
     from matgen_core.config import parse_assignments
     from matgen_core.errors import InvalidOption
     from matgen_core.evaluation import judge
+    from matgen_core.locks import claimed
     from matgen_core.registry import discover
     from matgen_core.report import require_extra
     from matgen_core.weights import write_atomically
@@ -129,7 +130,8 @@ def _evaluate(
         else:
             content = [result.to_dict() for result in results]
             text = json.dumps(content if len(content) > 1 else content[0], indent=1) + "\n"
-        write_atomically(output, text.encode())
+        with claimed(output):
+            write_atomically(output, text.encode())
         stderr.print(f"written: {output}", highlight=False, soft_wrap=True)
     if figures is not None:
         from matgen_core.report import figures as plots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from matgen_core.cli.render import print_json, print_table
 from matgen_core.interfaces import Options
 from matgen_core.registry import KINDS, Entry, Weights, discover
 
-app = typer.Typer(help="See what is installed.", no_args_is_help=True)
+app = typer.Typer(
+    help="See what is installed, or begin a plugin of your own.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -66,6 +69,20 @@ def show(
     if training:
         _print_options(f"recipe: matgen train {name} --set {name}.OPTION=VALUE", training.recipe)
         print(f"presets: {', '.join(training.presets)}")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the package and its folder.")],
+    kind: Annotated[str, typer.Option(help=f"What it provides: {', '.join(KINDS)}.")],
+) -> None:
+    """Write a plugin package of your own, with tests that pass."""
+    from matgen_core.template import write_package
+
+    package = write_package(name, kind, Path(), discover())
+    print(f"{package.folder} holds the {kind} {package.name!r} in {package.files} files. Next:\n")
+    for command in package.commands:
+        print(f"    {command}")
 
 
 def _print_options(title: str, model: type[Options]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,7 @@ def reconstruct(
     """
     from matgen_core import reconstruction
     from matgen_core.errors import InvalidOption
+    from matgen_core.locks import claimed
     from matgen_core.registry import discover
 
     registry = discover()
@@ -52,7 +54,8 @@ def reconstruct(
         output = Path(f"{source.removesuffix(Path(source).suffix)}.reconstructed.csv")
     if output is None and as_json:
         raise InvalidOption("--json: the table goes to stdout already, name a file with --output")
-    with progress_bar("reconstructing", None) as advance:
+    claim = nullcontext() if output is None else claimed(output)
+    with claim, progress_bar("reconstructing", None) as advance:
         report = reconstruction.reconstruct_table(
             registry, source, model, output, column=column, progress=advance
         )

@@ -17,8 +17,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-console = Console()
-stderr = Console(stderr=True)
+# What is shown may come from a file: [/b] in its name is no markup, :pig: no picture.
+console = Console(markup=False, emoji=False)
+stderr = Console(stderr=True, markup=False, emoji=False)
 
 
 def print_json(content: Any) -> None:
@@ -56,7 +57,7 @@ def _cell(value: Any) -> str:
 def progress_bar(name: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr; yields a function that takes the number done so far."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

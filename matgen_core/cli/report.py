@@ -39,6 +39,7 @@ def report(
 
     require_extra("matgen report")
     from matgen_core.errors import InvalidOption
+    from matgen_core.locks import claimed
     from matgen_core.registry import discover
     from matgen_core.report import figures as plots
     from matgen_core.report import page
@@ -58,7 +59,8 @@ def report(
             progress=status.update,
         )
         content = made.html.encode()
-        write_atomically(path, content)
+        with claimed(path):
+            write_atomically(path, content)
         if figures is not None:
             status.update("drawing pictures")
             plots.save(made.figures, figures)

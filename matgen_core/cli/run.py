@@ -63,10 +63,11 @@ def run(
 
     Predictors see candidates only: what is valid, new and wanted.
     """
-    from matgen_core.config import merge_options, parse_assignments, read_toml
-    from matgen_core.pipeline import Pipeline
+    from matgen_core.config import merge_options, parse_assignments
+    from matgen_core.locks import claimed
+    from matgen_core.pipeline import Pipeline, RunFailed
     from matgen_core.registry import discover
-    from matgen_core.weights import write_atomically
+    from matgen_core.textfiles import read_toml
 
     given: dict[str, Any] = {
         "generator": generator,
@@ -91,12 +92,15 @@ def run(
 
     path = output or Path(f"matgen-{datetime.now():%Y%m%d-%H%M%S}.csv")
     pipeline = Pipeline(discover(), **settings)
-    with progress_bar("generating", pipeline.config.num) as advance:
-        report = pipeline.run(path, advance)
-    write_atomically(
-        path.with_name(f"{path.name}.report.json"), json.dumps(report.to_dict(), indent=2).encode()
-    )
-    write_atomically(path.with_name(f"{path.name}.run.toml"), pipeline.config.to_toml().encode())
+    with claimed(path):  # table, report and settings are of one run
+        try:
+            with progress_bar("generating", pipeline.config.num) as advance:
+                report = pipeline.run(path, advance)
+        except RunFailed as failure:
+            if failure.report.generated:
+                _write_beside(path, failure.report)
+            raise
+        _write_beside(path, report)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -109,6 +113,16 @@ def run(
             soft_wrap=True,
         )
         raise typer.Exit(130)
+
+
+def _write_beside(path: Path, report: Report) -> None:
+    """What was counted, and the settings that repeat it, beside the table."""
+    from matgen_core.weights import write_atomically
+
+    counts = json.dumps(report.to_dict(), indent=2).encode()
+    write_atomically(path.with_name(f"{path.name}.report.json"), counts)
+    toml = report.config.to_toml().encode()
+    write_atomically(path.with_name(f"{path.name}.run.toml"), toml)
 
 
 def _print_report(report: Report, path: Path) -> None:

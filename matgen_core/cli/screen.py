@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,7 @@ def screen(
     from matgen_core import screening
     from matgen_core.config import parse_assignments
     from matgen_core.errors import InvalidOption
+    from matgen_core.locks import claimed
     from matgen_core.registry import discover
 
     registry = discover()
@@ -62,7 +64,8 @@ def screen(
         output = Path(f"{source.removesuffix(Path(source).suffix)}.screened.csv")
     if output is None and as_json:
         raise InvalidOption("--json: the table goes to stdout already, name a file with --output")
-    with progress_bar("screening", None) as advance:
+    claim = nullcontext() if output is None else claimed(output)
+    with claim, progress_bar("screening", None) as advance:
         report = screening.screen(
             source,
             created["validator"],

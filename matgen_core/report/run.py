@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from matgen_core import asking
 from matgen_core.compositions import Compositions
 from matgen_core.datasets import Dataset
 from matgen_core.errors import DataError, InvalidOption, UnknownName
@@ -20,12 +22,15 @@ from matgen_core.evaluation import SCHEMA, Evaluation, known_source
 from matgen_core.pipeline import Report
 from matgen_core.registry import Registry
 from matgen_core.tables import WRITERS
+from matgen_core.tabulate import tables
 from matgen_core.weights import Known, WeightsDir, member
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+MAX_ROWS = 20_000_000
+"""Rows of a Parquet table that are read: a file of a kilobyte can claim any number."""
 
 
 class Provenance(BaseModel):
@@ -81,8 +86,8 @@ class Run:
             table = _read_table(path)
         except OSError as error:
             raise DataError(
-                f"cannot read {error.filename}: {error.strerror}; name the table that `matgen run` "
-                "wrote, with its .report.json beside it"
+                f"cannot read {error.filename or path}: {error.strerror}; name the table that "
+                "`matgen run` wrote, with its .report.json beside it"
             ) from error
         report = _validated(TypeAdapter(Report), content, beside, "the report of a run")
         provenance = _validated(
@@ -118,21 +123,37 @@ class Run:
 def _read_table(path: Path) -> pd.DataFrame:
     """Formulas are text: ``NaN`` is sodium nitride, not a missing number."""
     import pandas as pd
+    from pyarrow import ArrowException
 
     try:
         if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
+            frame = _read_parquet(path)
         elif path.suffix == ".csv":
             frame = pd.read_csv(path, dtype={"formula": str}, keep_default_na=False, na_values=[""])
         elif path.stat().st_size:
             frame = pd.read_json(path, lines=True, dtype=False)
         else:  # JSON lines without a line
             frame = pd.DataFrame({"formula": []}, dtype=str)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} is no table that `matgen run` wrote: {reason}") from error
-    if "formula" in frame:
-        frame["formula"] = frame["formula"].fillna("").astype(str)
+        if "formula" in frame:
+            frame["formula"] = frame["formula"].fillna("").astype(str)
+    # Damage inside a file shows in many ways.
+    except (ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, not of the content
+            raise
+        raise DataError(f"{path} is no table that `matgen run` wrote: {error}") from error
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Without the index and the types that metadata of pandas may ask for."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        if file.metadata.num_rows > MAX_ROWS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows, {MAX_ROWS:,} at most are read")
+        table = file.read()
+    table.validate(full=True)  # a text that is none would end the process later on
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     return frame
 
 
@@ -195,7 +216,7 @@ class Background:
             if against is None:
                 raise
         source, options = known_source(generator, weights, against)
-        dataset: Dataset = registry.create("source", source, options).load()
+        dataset = asking.dataset(registry.create("source", source, options))
         if weights is None or weights.card.data.source != source:
             return cls(f"compounds of {against}", dataset)
         known = weights.known()
@@ -211,7 +232,7 @@ def read_evaluations(path: Path) -> list[Evaluation]:
         DataError: the file is absent, damaged, or of another version.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = from_json(path.read_bytes())  # bounds how deep things nest
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -219,6 +240,11 @@ def read_evaluations(path: Path) -> list[Evaluation]:
     found = content if isinstance(content, list) else [content]
     if not found or not all(isinstance(e, dict) and e.get("schema") == SCHEMA for e in found):
         raise DataError(f"{path} is not what `matgen evaluate -o` of this version wrote")
-    return _validated(
+    evaluations = _validated(
         TypeAdapter(list[Evaluation]), json.dumps(found).encode(), path, "an evaluation"
     )
+    try:
+        tables(evaluations)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise DataError(f"{path} lacks figures that an evaluation has: {error!r}") from error
+    return evaluations

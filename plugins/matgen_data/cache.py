@@ -1,4 +1,4 @@
-"""The cache directory, and a wheel fetched into it through pip, whole or not at all."""
+"""A wheel fetched into it through pip, whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from matgen_core.cache import cache_root
 from matgen_core.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -28,12 +28,6 @@ _STAGING = "fetch-"
 _STALE_AFTER = 86_400  # seconds; no download of 35 MB that still runs is older
 _MARGIN = 3  # pip holds the download twice for a moment
 _NO_NETWORK = ("connection broken", "Max retries exceeded", "timed out")
-
-
-def cache_root() -> Path:
-    """Where matgen keeps what it downloads: ``MATGEN_HOME``, or the platform's cache directory."""
-    home = os.environ.get("MATGEN_HOME")
-    return Path(home).expanduser().absolute() if home else user_cache_path("matgen")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from matgen_core.datasets import Dataset
 from matgen_core.errors import DataError
 from matgen_core.interfaces import Source
+from matgen_core.textfiles import check_header, lines
 from matgen_data import CsvOptions
 from matgen_data.cleaning import Cleaning, rejected
 
@@ -36,7 +37,7 @@ class CsvFile(Source):
             DataError: it cannot be read, lacks a column that was asked for, or has no good row.
         """
         path = self.options.path.expanduser()
-        header, lines, rows = _read(path, self.options.delimiter)
+        header, places, rows = _read(path, self.options.delimiter)
         if self.options.formula not in header:
             raise DataError(
                 f"{path} has no column {self.options.formula!r}, only {_listed(header)}: "
@@ -53,31 +54,35 @@ class CsvFile(Source):
             for i in np.flatnonzero(ragged)
         }
 
+        whole = np.flatnonzero(~ragged)
         properties: dict[str, NDArray[np.float64]] = {}
         for column, name in enumerate(header):
             if column == where:
                 continue
-            cells = ["" if ragged[i] else row[column].strip() for i, row in enumerate(rows)]
+            cells = [rows[i][column].strip() for i in whole]
             numbers, bad = _numbers(cells)
             if numbers is None:
                 continue
-            properties[name] = numbers
-            reasons |= {int(i): f"{name}: {cells[i]!r} is no number" for i in np.flatnonzero(bad)}
-            cleaning.drop(f"{name} is no number", bad[cleaning.rows])
+            properties[name] = np.full(len(rows), np.nan)
+            properties[name][whole] = numbers
+            reasons |= {
+                int(whole[i]): f"{name}: {cells[i]!r} is no number" for i in np.flatnonzero(bad)
+            }
+            cleaning.drop(f"{name} is no number", np.isin(cleaning.rows, whole[bad]))
 
         reasons |= cleaning.reasons
         if not len(cleaning.rows):
             worst = min(reasons)
-            raise DataError(f"{path} has no readable row; line {lines[worst]}: {reasons[worst]}")
+            raise DataError(f"{path} has no readable row; line {places[worst]}: {reasons[worst]}")
         self._merge(cleaning, properties)
         return Dataset(
             name="csv",
             compositions=cleaning.compositions,
             properties={name: values[cleaning.rows] for name, values in properties.items()},
-            rows=np.array(lines)[cleaning.rows],
+            rows=np.array(places)[cleaning.rows],
             rows_in=len(rows),
             steps=tuple(cleaning.steps),
-            rejected=rejected(reasons, lines, formulas),
+            rejected=rejected(reasons, places, formulas),
             attribution=f"the user's file {path.name}",
         )
 
@@ -98,18 +103,18 @@ class CsvFile(Source):
 
 def _read(path: Path, delimiter: str) -> tuple[list[str], list[int], list[list[str]]]:
     """Header, line number of each row, cells of each row; blank lines are no rows."""
-    lines: list[int] = []
+    places: list[int] = []
     rows: list[list[str]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             # Strict: a quote that is never closed would otherwise swallow the rest of the file.
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            reader = csv.reader(lines(file, path), delimiter=delimiter, strict=True)
             try:
                 header = [name.strip() for name in next(reader, [])]
                 start = reader.line_num + 1
                 for row in reader:
                     if row:
-                        lines.append(start)
+                        places.append(start)
                         rows.append(row)
                     start = reader.line_num + 1
             except csv.Error as error:
@@ -120,11 +125,10 @@ def _read(path: Path, delimiter: str) -> tuple[list[str], list[int], list[list[s
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     if not any(header):
         raise DataError(f"{path} is empty: its first line must name the columns")
-    if twice := {name for name in header if header.count(name) > 1}:
-        raise DataError(f"{path} has several columns named {_listed(sorted(twice))}: rename them")
+    check_header(header, path)
     if not rows:
         raise DataError(f"{path} has a header, but no rows")
-    return header, lines, rows
+    return header, places, rows
 
 
 def _numbers(cells: list[str]) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_]]:
@@ -135,7 +139,7 @@ def _numbers(cells: list[str]) -> tuple[NDArray[np.float64] | None, NDArray[np.b
     """
     numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
     good = np.isfinite(numbers)
-    filled = np.array([cell.lower() not in _MISSING for cell in cells])
+    filled = np.array([cell.lower() not in _MISSING for cell in cells], np.bool_)
     bad = filled & ~good
     if np.count_nonzero(good) <= np.count_nonzero(bad):
         return None, bad

@@ -17,7 +17,7 @@ PAPER = "doi:10.1038/s41524-020-00352-0"
 class DiceRecipe(Options):
     """How an autoencoder is trained. The defaults are the paper's."""
 
-    network: Network
+    network: Network = Field(description="Layers of the two networks.")
     lr: float = Field(1e-3, gt=0, description="Adam's learning rate.")
     batch_size: int = Field(1024, ge=2, description="Compounds per step.")
     epochs: float = Field(1000, gt=0, description="Passes over the training set.")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 PREFIX = "density."
 """Of the names under which densities are stored beside the networks."""
+NAMES = ("gaussian", "mixture", "kernel")
 COMPONENTS = 32
 """Gaussians of ``mixture``."""
 CENTRES = 8192
@@ -43,7 +44,8 @@ class Density:
 
     def sample(self, n: int, random: torch.Generator) -> Tensor:
         """`n` codes, float32 [n, D]."""
-        component = torch.multinomial(self.shares, n, replacement=True, generator=random)
+        drawn = torch.multinomial(self.shares, max(n, 1), replacement=True, generator=random)
+        component = drawn[:n]  # multinomial refuses to draw none
         noise = torch.randn(n, self.means.shape[1], generator=random)
         codes = self.means[component]
         if len(self.factors) == 1:
@@ -101,10 +103,30 @@ def stored(densities: Mapping[str, Density]) -> dict[str, Tensor]:
     }
 
 
-def load(tensors: Mapping[str, Tensor], name: str) -> Density:
-    """The density of a name among `stored` tensors.
+def load(tensors: Mapping[str, Tensor], width: int) -> dict[str, Density]:
+    """Every density among `stored` tensors, of codes of a width.
 
     Raises:
-        KeyError: it is not there.
+        ValueError: one is not there, or is no density of such codes.
     """
-    return Density(*(tensors[f"{PREFIX}{name}.{field.name}"] for field in fields(Density)))
+    densities = {name: _load(tensors, name, width) for name in NAMES}
+    known = {f"{PREFIX}{name}.{field.name}" for name in NAMES for field in fields(Density)}
+    if surplus := tensors.keys() - known:
+        raise ValueError(f"{', '.join(sorted(surplus))} is no part of a density")
+    return densities
+
+
+def _load(tensors: Mapping[str, Tensor], name: str, width: int) -> Density:
+    names = [f"{PREFIX}{name}.{field.name}" for field in fields(Density)]
+    if absent := [name for name in names if name not in tensors]:
+        raise ValueError(f"{', '.join(absent)} is missing")
+    density = Density(*(tensors[name] for name in names))
+    n = len(density.shares) if density.shares.ndim else 0
+    shapes = [tuple(t.shape) for t in (density.shares, density.means, density.factors)]
+    if shapes not in [[(n,), (n, width), (k, width, width)] for k in (1, n)]:
+        raise ValueError(f"the density {name} has the shapes {shapes} for codes of {width}")
+    if any(not t.is_floating_point() for t in (density.shares, density.means, density.factors)):
+        raise ValueError(f"the density {name} is not of floating point")
+    if not n or not (density.shares >= 0).all() or not density.shares.sum() > 0:
+        raise ValueError(f"the density {name} has no shares")
+    return density

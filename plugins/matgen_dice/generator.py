@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Autoencoder
@@ -16,7 +14,8 @@ from matgen_core.weights import WeightsDir
 from matgen_dice import DiceOptions, density
 from matgen_dice.model import Coder
 from matgen_networks import device as devices
-from matgen_networks.tables import Network
+from matgen_networks import stored
+from matgen_networks.tables import Stack
 
 
 class Dice(Autoencoder):
@@ -33,17 +32,15 @@ class Dice(Autoencoder):
         self.encoder = weights.card.encoder
         torch_device = devices.resolve(device)
         try:
-            network = Network(**weights.card.model["network"])
-            self.coder = Coder(network, tuple(weights.card.model["grid"]))
-            tensors = {
-                name: tensor.float()
-                for name, tensor in load_file(weights.verified(WeightsDir.TENSORS)).items()
-            }
-            self.density = density.load(tensors, options.density)
-            self.coder.load_state_dict(
-                {name: t for name, t in tensors.items() if not name.startswith(density.PREFIX)}
-            )
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            stack = Stack(**weights.card.model)
+            with torch.device("meta"):  # no memory before the tensors are known to fit
+                self.coder = Coder(stack.network, stack.grid)
+            tensors = stored.read(weights)
+            of_density = {k: t for k, t in tensors.items() if k.startswith(density.PREFIX)}
+            of_coder = {k: t for k, t in tensors.items() if k not in of_density}
+            self.density = density.load(of_density, stack.network.latent)[options.density]
+            stored.fill(self.coder, of_coder)
+        except (ValueError, RuntimeError) as error:
             raise WeightsError(f"{weights.path} holds no autoencoder: {error}") from error
         self.coder.eval().to(torch_device, memory_format=torch.channels_last)
 

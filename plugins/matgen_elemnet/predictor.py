@@ -7,8 +7,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from matgen_core.compositions import Compositions
 from matgen_core.errors import WeightsError
@@ -16,6 +14,7 @@ from matgen_core.interfaces import Predictor
 from matgen_core.weights import WeightsDir
 from matgen_elemnet import ElemNetOptions, model
 from matgen_networks import device as devices
+from matgen_networks import stored
 
 
 class ElemNet(Predictor):
@@ -34,9 +33,10 @@ class ElemNet(Predictor):
         self.torch_device = devices.resolve(device)
         self.network = model.Network()
         try:
-            tensors = load_file(weights.verified(WeightsDir.TENSORS))
-            self.network.load_state_dict({key: value.float() for key, value in tensors.items()})
-        except (SafetensorError, RuntimeError) as error:
+            if weights.card.model.get("elements") != list(model.ELEMENTS):
+                raise ValueError("its elements are others")
+            stored.fill(self.network, stored.read(weights))
+        except ValueError as error:
             raise WeightsError(f"{weights.path} holds no ElemNet: {error}") from error
         self.network.eval().to(self.torch_device)
 

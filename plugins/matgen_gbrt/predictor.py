@@ -33,7 +33,8 @@ class _Trees(Predictor):
             tensors = load_file(weights.verified(WeightsDir.TENSORS))
             self.forest = Forest.from_tensors(tensors)
             self.forest.check(descriptors.width())
-        except (SafetensorError, ValueError) as error:
+        # KeyError and the like: of a type that numpy does not have.
+        except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise WeightsError(f"{weights.path} holds no trees: {error}") from error
         if weights.card.model.get("descriptors") != descriptors.identity():
             raise WeightsError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from matgen_core.errors import WeightsError
 from matgen_core.weights import write_atomically
 
 FILE = "checkpoint.safetensors"
+ADAM = {"step", "exp_avg", "exp_avg_sq"}
+"""State of Adam by parameter: how often it moved, and two moments of its shape."""
 
 
 def write(
@@ -60,7 +64,7 @@ def read(
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            progress: dict[str, Any] = json.loads((file.metadata() or {})["progress"])
+            progress = _checked(from_json((file.metadata() or {})["progress"]))
         for name, module in modules.items():
             module.load_state_dict(_under(tensors, name))
         for name, optimizer in optimizers.items():
@@ -69,16 +73,40 @@ def read(
             for key, value in _under(tensors, name).items():
                 index, _, field = key.partition("/")
                 like = parameters[int(index)]
+                if field not in ADAM or value.shape != (like.shape if field != "step" else ()):
+                    raise ValueError(f"{name}/{key} is no part of Adam's state")
                 # Fused optimizers walk memory: moments must lie there as their parameters do.
-                moment = value.shape == like.shape
                 state.setdefault(int(index), {})[field] = (
-                    torch.empty_like(like).copy_(value) if moment else value
+                    value.float() if field == "step" else torch.empty_like(like).copy_(value)
                 )
+            if state and (
+                sorted(state) != list(range(len(parameters)))
+                or any(fields.keys() != ADAM for fields in state.values())
+            ):
+                raise ValueError(f"{name} lacks a part of Adam's state")
             settings = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": settings})
         generator.set_state(tensors["generator"])
-    except (OSError, SafetensorError, KeyError, IndexError, ValueError, RuntimeError) as error:
+    except OSError as error:
+        raise WeightsError(f"cannot go on from {path}: {error.strerror or error}") from error
+    # Damage shows in many ways, some of them torch's own.
+    except (
+        SafetensorError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError
+    ) as error:  # fmt: skip
         raise WeightsError(f"cannot go on from {path}: {error}") from error
+    return progress
+
+
+def _checked(progress: Any) -> dict[str, Any]:
+    if not (
+        isinstance(progress, dict)
+        and isinstance(progress.get("identity"), dict)
+        and type(progress.get("step")) is int
+        and 0 <= progress["step"] < 2**53
+        and type(progress.get("seconds")) in (int, float)
+        and math.isfinite(progress["seconds"])
+    ):
+        raise ValueError("its progress is none")
     return progress
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +23,12 @@ def resolve(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind == "cpu" and not index:
+    if name == "cpu":
         return torch.device("cpu")
-    if kind != "cuda" or (index and not index.isdigit()):
+    known = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", name)
+    if known is None:
         raise InvalidOption(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
-    if int(index or 0) >= torch.cuda.device_count():
+    if int(known[1] or 0) >= torch.cuda.device_count():
         raise InvalidOption(
             f"device {name!r} is not there: torch {torch.__version__} sees "
             f"{torch.cuda.device_count()} CUDA devices; use --device cpu"

@@ -29,14 +29,14 @@ class Report:
 
     def note(self, text: str) -> None:
         """Print a line above the bar (the only output where there is no terminal)."""
-        self._progress.console.print(text, highlight=False, soft_wrap=True)
+        self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
 def training_progress(name: str, total: int, done: int) -> Iterator[Report]:
     """A bar of `total` steps on stderr, of which `done` are done."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from matgen_core.errors import InvalidOption
+from matgen_core.errors import DataError, InvalidOption, WeightsError
 from matgen_core.weights import write_atomically
 from matgen_networks import checkpoint
 
@@ -69,17 +69,38 @@ def resume(
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Drop the metrics of steps that are about to be done again, and a line half written."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        write_atomically(path, "".join(whole).encode())
+    """Drop the metrics of steps that are about to be done again, and a line half written.
+
+    Raises:
+        WeightsError: another line is none of the metrics.
+    """
+    if not path.exists():
+        return
+    kept = []
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if line.endswith(b"\n"):
+            try:
+                again = json.loads(line)["step"] > step
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise WeightsError(
+                    f"{path} is damaged in line {number}: delete it, and the training goes on"
+                ) from None
+            if not again:
+                kept.append(line)
+    write_atomically(path, b"".join(kept))
 
 
 def log(path: Path, line: Mapping[str, Any]) -> None:
-    """Append one evaluation to the metrics."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Append one evaluation to the metrics.
+
+    Raises:
+        DataError: the disk is full, or the file not writable.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def falling(step: int, total: int, share: float) -> float:

@@ -17,7 +17,7 @@ PAPER = "doi:10.1038/s41524-020-00352-0"
 class WganRecipe(Options):
     """How a WGAN is trained. The defaults are the paper's, for all that presets don't set."""
 
-    network: Network
+    network: Network = Field(description="Layers of the two networks.")
     loss: Literal["gradient-penalty", "weight-clipping"] = Field(
         "gradient-penalty",
         description="How the critic is kept 1-Lipschitz: the penalty of the authors' released "

@@ -6,15 +6,14 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Generator
 from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
+from matgen_networks import stored
 from matgen_networks.layers import Upsampler
-from matgen_networks.tables import Network
+from matgen_networks.tables import Stack
 from matgen_wgan import WganOptions, model
 
 
@@ -32,12 +31,12 @@ class Wgan(Generator):
         self.encoder = weights.card.encoder
         self.torch_device = devices.resolve(device)
         try:
-            network = Network(**weights.card.model["network"])
-            self.latent = network.latent
-            self.network = model.generator(network, tuple(weights.card.model["grid"]))
-            tensors = load_file(weights.verified(WeightsDir.TENSORS))
-            self.network.load_state_dict({key: value.float() for key, value in tensors.items()})
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            stack = Stack(**weights.card.model)
+            self.latent = stack.network.latent
+            with torch.device("meta"):  # no memory before the tensors are known to fit
+                self.network = model.generator(stack.network, stack.grid)
+            stored.fill(self.network, stored.read(weights))
+        except (ValueError, RuntimeError) as error:
             raise WeightsError(f"{weights.path} holds no WGAN: {error}") from error
         self.network.eval().to(self.torch_device, memory_format=torch.channels_last)
 
