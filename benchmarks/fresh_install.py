@@ -20,10 +20,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def commands() -> list[str]:
-    """The commands of the README's first code block."""
-    block = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert block, "the README has no sh block"
-    return [line for line in block.group(1).splitlines() if line and not line.startswith("#")]
+    """The commands of the README's first two code blocks: the main job, and the tests."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.M)
+    return [line for block in blocks[:2] for line in block.replace("\\\n", "").splitlines()]
 
 
 def timed(command: str, bin_folder: Path, cwd: Path) -> tuple[float, str]:

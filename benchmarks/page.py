@@ -14,6 +14,7 @@ ORDER = (
     "networks",
     "reconstruction",
     "densities",
+    "temperatures",
     "lithium_funnel",
     "lithium_top",
     "formation_energy",
@@ -26,6 +27,8 @@ ORDER = (
     "evaluation",
     "memory",
     "fresh_install",
+    "author",
+    "robustness",
 )
 INTRODUCTION = """\
 # Results
