@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 RESULT = HERE.parent / "benchmarks" / "results" / "fuzz.json"
 READERS = [
     "tomllib", "targets", "matgen_core", "matgen_data", "matgen_dice", "matgen_gbrt",
-    "matgen_networks", "matgen_wgan",
+    "matgen_networks", "matgen_rnn", "matgen_wgan",
 ]  # fmt: skip
 """What the fuzzer sees the coverage of."""
 MEMORY = 3_000  # MiB, of a process that holds torch

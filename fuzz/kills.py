@@ -26,6 +26,7 @@ from zipfile import ZipFile
 from safetensors.numpy import load_file
 
 import matgen_dice.train
+import matgen_rnn.train
 import matgen_wgan.train
 from matgen_core.cli import main as matgen
 from matgen_core.errors import MatgenError
@@ -133,6 +134,9 @@ TARGETS = {
     ),
     "train wgan": _train("wgan", "compact", *TINY, "epochs=0.5"),
     "train dice": _train("dice", "compact", *TINY, "epochs=0.7"),
+    "train rnn": _train(
+        "rnn", "default", "width=8", "batch_size=4", "interval=3", "evaluate=20", "epochs=0.4"
+    ),
     "train elemnet": _train("elemnet", "default", "batch_size=8", "interval=2", "epochs=0.4"),
     "train gbrt-gap": _train("gbrt-gap", "default", "iterations=6", "leaves=4", "interval=2"),
     "run": Killed(
@@ -193,7 +197,8 @@ def start(command: list[str], folder: Path, user: int | None = None) -> int:
         if user is not None:
             os.setuid(user)
         sys.argv = ["matgen", *command]
-        matgen_dice.train.FINAL_SAMPLES = matgen_wgan.train.FINAL_SAMPLES = 100
+        for module in (matgen_dice.train, matgen_rnn.train, matgen_wgan.train):
+            module.FINAL_SAMPLES = 100
         try:
             matgen()
         except SystemExit as end:

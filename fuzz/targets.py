@@ -422,6 +422,7 @@ def made() -> tuple[Made, ...]:
     from matgen_gbrt import descriptors
     from matgen_gbrt.forest import Forest
     from matgen_networks.tables import Network
+    from matgen_rnn.model import Shape, Writer
     from matgen_wgan import model
 
     torch.manual_seed(0)
@@ -438,12 +439,18 @@ def made() -> tuple[Made, ...]:
     )
     generator = model.generator(network, (85, 8)).state_dict()
     described = {"network": network.model_dump(mode="json"), "grid": [85, 8]}
+    sizes = Shape(width=4, layers=1, grid=(85, 8), longest=3)
+    writer = Writer(sizes, torch.arange(85)).state_dict()
     trees = {"trees": 2, "descriptors": descriptors.identity()}
     contents: list[tuple[str, str, dict[str, Any], dict[str, np.ndarray]]] = [
         ("generator", "wgan", described, {k: v.numpy() for k, v in generator.items()}),
         ("generator", "dice", described, {k: v.numpy() for k, v in coder.items()}),
+        (
+            "generator", "rnn", sizes.model_dump(mode="json"),
+            {k: v.numpy() for k, v in writer.items()},
+        ),
         ("predictor", "gbrt-gap", trees, forest.tensors()),
-    ]
+    ]  # fmt: skip
     found = []
     for kind, component, model_, tensors in contents:
         card = {

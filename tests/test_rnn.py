@@ -15,9 +15,9 @@ from pymatgen.core import Element
 from safetensors.numpy import load_file
 
 from matgen_core import Compositions, Dataset, Encoder, discover
-from matgen_core.errors import InvalidOption
+from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.training import GeneratorJob, prepare
-from matgen_core.weights import WeightsDir
+from matgen_core.weights import WeightsDir, write_weights
 from matgen_networks import checkpoint
 from matgen_onehot.encoder import ALPHABET
 from matgen_rnn import train
@@ -215,6 +215,17 @@ def test_resumed_training_is_the_uninterrupted_one(salts: Path, tmp_path: Path) 
         assert whole.keys() == halves.keys()
         for name in whole:
             np.testing.assert_array_equal(whole[name], halves[name], err_msg=name)
+
+
+def test_an_order_that_is_none_is_refused(salts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tiny_job(salts, out).run()
+    tensors = load_file(out / WeightsDir.TENSORS)
+    tensors["order"][3] = tensors["order"][4]
+    card = WeightsDir(out).card.model_dump(exclude={"sha256"})
+    write_weights(tmp_path / "other", card, {WeightsDir.TENSORS: tensors})
+    with pytest.raises(WeightsError, match="holds no recurrent network: its order names rows"):
+        discover().create("generator", str(tmp_path / "other"), device="cpu")
 
 
 def test_another_encoder_is_refused(salts: Path, tmp_path: Path) -> None:

@@ -31,8 +31,11 @@ class Rnn(Generator):
         try:
             self.shape = Shape(**weights.card.model)
             with torch.device("meta"):  # no memory before the tensors are known to fit
-                self.network = Writer(self.shape, torch.arange(self.shape.grid[0]))
+                self.network = Writer(self.shape, torch.empty(self.shape.grid[0]).long())
             stored.fill(self.network, stored.read(weights))
+            rows = torch.arange(self.shape.grid[0])
+            if not torch.equal(self.network.order.sort().values, rows):
+                raise ValueError("its order names rows twice, or none of the grid's")
         except (ValueError, RuntimeError) as error:
             raise WeightsError(f"{weights.path} holds no recurrent network: {error}") from error
         self.network.eval().to(torch_device)
