@@ -18,8 +18,6 @@ train wgan-mp mp --set wgan.epochs=8 --set wgan.decay=0 --set wgan.averaging=0.9
     --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --set wgan.epochs=17 --set wgan.interval=300
 train wgan-mp-screened mp --screen charge,eneg --set wgan.epochs=11 --set wgan.interval=300
-train wgan-icsd-screened icsd --screen charge,eneg --set wgan.epochs=24 --set wgan.interval=300
-train wgan-oqmd-screened oqmd --screen charge,eneg --set wgan.epochs=3.3 --set wgan.interval=500
 train dice-mp mp --set dice.epochs=4
 train dice-icsd icsd --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --set dice.epochs=2
