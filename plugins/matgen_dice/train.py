@@ -111,13 +111,13 @@ def train(job: GeneratorJob) -> None:
             model={"network": recipe.network.model_dump(), "grid": list(grid)},
             training={
                 **recipe.model_dump(exclude={"network"}),
-                "epochs_seen": round(progress["step"] * batch / len(grids), 2),
-                "steps": progress["step"],
-                "samples_seen": progress["step"] * batch,
-                "hours": round(progress["seconds"] / 3600, 3),
-                "hardware": devices.describe(device),
-                "precision": "bfloat16" if mixed_precision else "float32",
-                "torch": torch.__version__,
+                **training.account(
+                    progress,
+                    seen=progress["step"] * batch,
+                    of=len(grids),
+                    device=device,
+                    precision="bfloat16" if mixed_precision else "float32",
+                ),
             },
             measured=measured,
         )

@@ -83,16 +83,18 @@ def train(job: PredictorJob) -> None:
         return metrics.regression(values, job.target[of_role])
 
     def write(measured: dict[str, float]) -> None:
-        seen = progress["step"] * recipe.batch_size
         job.write(
             {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
             model={"elements": list(model.ELEMENTS), "blocks": [list(b) for b in model.BLOCKS]},
             training={
                 **recipe.model_dump(),
-                "epochs_seen": round(seen / len(x), 2),
-                "hardware": devices.describe(device),
-                "hours": round(progress["seconds"] / 3600, 3),
-                "torch": str(torch.__version__),
+                **training.account(
+                    progress,
+                    seen=progress["step"] * recipe.batch_size,
+                    of=len(x),
+                    device=device,
+                    precision="bfloat16",
+                ),
             },
             measured=measured,
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from matgen_core.errors import DataError, InvalidOption, WeightsError
 from matgen_core.weights import write_atomically
 from matgen_networks import checkpoint
+from matgen_networks import device as devices
 
 if TYPE_CHECKING:
     from matgen_core.training import Job
@@ -101,6 +102,29 @@ def log(path: Path, line: Mapping[str, Any]) -> None:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def account(
+    progress: Mapping[str, Any], *, seen: int, of: int, device: torch.device, precision: str
+) -> dict[str, Any]:
+    """What a card says of how long and on what a network was trained.
+
+    Args:
+        progress: of the training.
+        seen: compounds it was shown, with repetitions.
+        of: compounds to train on.
+        device: where.
+        precision: of the arithmetic.
+    """
+    return {
+        "epochs_seen": round(seen / of, 2),
+        "steps": progress["step"],
+        "samples_seen": seen,
+        "hours": round(progress["seconds"] / 3600, 3),
+        "hardware": devices.describe(device),
+        "precision": precision,
+        "torch": str(torch.__version__),
+    }
 
 
 def falling(step: int, total: int, share: float) -> float:

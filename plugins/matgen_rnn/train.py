@@ -116,13 +116,13 @@ def train(job: GeneratorJob) -> None:
             model=shape.model_dump(mode="json"),
             training={
                 **recipe.model_dump(exclude={"width", "layers"}),
-                "epochs_seen": round(progress["step"] * batch / len(grids), 2),
-                "steps": progress["step"],
-                "samples_seen": progress["step"] * batch,
-                "hours": round(progress["seconds"] / 3600, 3),
-                "hardware": devices.describe(device),
-                "precision": "float32",
-                "torch": torch.__version__,
+                **training.account(
+                    progress,
+                    seen=progress["step"] * batch,
+                    of=len(grids),
+                    device=device,
+                    precision="float32",
+                ),
             },
             measured=measured,
         )

@@ -151,19 +151,18 @@ def train(job: GeneratorJob) -> None:
         return sample(shipped, recipe.network.latent, n, seed, 1024)
 
     def write(measured: dict[str, float]) -> None:
-        seen = progress["step"] * batch * recipe.critic_steps
         job.write(
             {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
             model={"network": recipe.network.model_dump(), "grid": list(grid)},
             training={
                 **recipe.model_dump(exclude={"network"}),
-                "epochs_seen": round(seen / len(grids), 2),
-                "steps": progress["step"],
-                "samples_seen": seen,
-                "hours": round(progress["seconds"] / 3600, 3),
-                "hardware": devices.describe(device),
-                "precision": "bfloat16" if cuda else "float32",
-                "torch": torch.__version__,
+                **training.account(
+                    progress,
+                    seen=progress["step"] * batch * recipe.critic_steps,
+                    of=len(grids),
+                    device=device,
+                    precision="bfloat16" if cuda else "float32",
+                ),
             },
             measured=measured,
         )
