@@ -61,6 +61,10 @@ class Card(BaseModel):
         "held-out compounds."
     )
     sha256: dict[FileName, str] = Field(description="Checksum of each file beside the card.")
+    replaced: dict[FileName, str] | None = Field(
+        None,
+        description="Only while files are being replaced: checksums of those that were there.",
+    )
 
 
 class WeightsDir:
@@ -109,9 +113,11 @@ class WeightsDir:
             digest = sha256_of(path)
         except OSError as error:
             raise WeightsError(f"cannot read {path}: {error.strerror}") from error
-        if digest != self.card.sha256[file]:
-            raise WeightsError(f"{path} is damaged: its sha256 is not the one on its card")
-        return path
+        # Read anew: a training that goes on may have replaced both since the card was read.
+        for card in (self.card, WeightsDir(self.path).card):
+            if digest in (card.sha256.get(file), (card.replaced or {}).get(file)):
+                return path
+        raise WeightsError(f"{path} is damaged: its sha256 is not the one on its card")
 
     def known(self) -> Known:
         """The index of the compounds in the training data.
@@ -190,10 +196,10 @@ def member(values: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray
 def write_weights(
     path: Path, card: Mapping[str, Any], files: Mapping[str, Mapping[str, NDArray[Any]]]
 ) -> None:
-    """Write a directory of weights; whoever opens it meanwhile finds the old or the new one.
+    """Write a directory of weights; a crash, or whoever opens it meanwhile, finds whole files.
 
-    All files are written whole under other names before the first is put in place, the card
-    last: a crash between two of these steps leaves a card whose checksum says so.
+    All files are written under other names before the first is put in place. While they are,
+    the card vouches for those that are replaced as well.
 
     Args:
         path: the directory, made if need be.
@@ -208,13 +214,17 @@ def write_weights(
         for file, tensors in files.items()
     }
     sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
-    contents[WeightsDir.CARD] = _as_toml(Card(**card, sha256=sha256))
+    new = Card(**card, sha256=sha256)
     with ExitStack() as stack:
         places = [
             stack.enter_context(_beside(path / file, content)) for file, content in contents.items()
         ]
+        with suppress(WeightsError):  # there is none yet
+            replaced = WeightsDir(path).card.sha256
+            write_card(path, new.model_copy(update={"replaced": replaced}))
         for put_in_place in places:
             put_in_place()
+        write_card(path, new)
 
 
 def write_card(path: Path, card: Card) -> None:

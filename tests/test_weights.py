@@ -46,9 +46,10 @@ def test_round_trip(path: Path) -> None:
     from safetensors.numpy import load_file
 
     weights = WeightsDir(path)
-    assert weights.card.model_dump(exclude={"format", "sha256", "data", "licence"}) == {
-        key: value for key, value in CARD.items() if key != "data"
-    }
+    content = weights.card.model_dump(
+        exclude={"format", "sha256", "data", "licence"}, exclude_none=True
+    )
+    assert content == {key: value for key, value in CARD.items() if key != "data"}
     assert CARD["data"].items() <= weights.card.data.model_dump().items()
     file = weights.verified("weights.safetensors")
     assert hashlib.sha256(file.read_bytes()).hexdigest() == weights.card.sha256[file.name]
@@ -192,10 +193,9 @@ def test_member() -> None:
 
 
 @pytest.mark.parametrize("failing", ["weights.safetensors", "card.toml"])
-def test_a_failure_leaves_nothing_that_passes_for_whole(
+def test_a_failure_leaves_whole_weights(
     path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """Until the last file is in place, the old weights are read, or none are."""
     replace = Path.replace
 
     def fail(self: Path, target: Path) -> Path:
@@ -203,19 +203,15 @@ def test_a_failure_leaves_nothing_that_passes_for_whole(
             raise OSError(28, "No space left on device")
         return replace(self, target)
 
-    old = {file.name: file.read_bytes() for file in path.iterdir()}
+    old = (path / "weights.safetensors").read_bytes()
+    files = sorted(file.name for file in path.iterdir())
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(DataError, match=r"cannot write .*: No space left"):
         write_weights(path, CARD, {"weights.safetensors": {"w": TENSORS["w"] + 1}})
     monkeypatch.undo()
 
-    assert sorted(file.name for file in path.iterdir()) == sorted(old), "a temporary file is left"
-    if failing == "weights.safetensors":
-        assert {file.name: file.read_bytes() for file in path.iterdir()} == old
-        WeightsDir(path).verified("weights.safetensors")
-    else:
-        with pytest.raises(WeightsError, match="damaged"):
-            WeightsDir(path).verified("weights.safetensors")
+    assert sorted(file.name for file in path.iterdir()) == files, "a temporary file is left"
+    assert WeightsDir(path).verified("weights.safetensors").read_bytes() == old
 
 
 def test_a_new_version_replaces_the_old_one(path: Path) -> None:
@@ -241,6 +237,43 @@ def test_a_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
     assert "File too large" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert file.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_weights_are_whole_at_every_moment_of_being_replaced(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before any of the renames, with a reader who read the card before them."""
+
+    def files(value: float) -> dict[str, dict[str, np.ndarray]]:
+        return {name: {"x": np.full(3, value)} for name in ("weights.safetensors", "b.safetensors")}
+
+    write_weights(tmp_path, CARD, files(0.0))
+    early = WeightsDir(tmp_path)
+    rename, left = Path.replace, iter(range(steps))
+
+    def replace(self: Path, target: Path) -> Path:
+        next(left)  # StopIteration when there is none: the process ends here
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    finished = True
+    try:
+        write_weights(tmp_path, CARD, files(1.0))
+    except (StopIteration, RuntimeError):
+        finished = False
+    assert finished == (steps == 4)  # card, two files, card
+    monkeypatch.undo()
+    for reader in (early, WeightsDir(tmp_path)):
+        for file in files(0.0):
+            reader.verified(file)
+    assert (WeightsDir(tmp_path).card.replaced is None) == (steps in (0, 4))
+    write_weights(tmp_path, CARD, files(2.0))
+    (tmp_path / "b.safetensors").write_bytes(b"")
+    for reader in (early, WeightsDir(tmp_path)):
+        reader.verified("weights.safetensors")
+        with pytest.raises(WeightsError, match="damaged"):
+            reader.verified("b.safetensors")
 
 
 def test_write_atomically_leaves_no_temporary_file(tmp_path: Path) -> None:
