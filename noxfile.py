@@ -12,6 +12,8 @@ CONSTRAINTS = ("-c", "constraints.txt")
 # Declares pandas < 3, and works with 3; what else it needs is there or is not used here.
 MATMINER = ("--no-deps", *CONSTRAINTS, "matminer")
 
+TWO_MILLION = ("rnn-icsd-screened", "rnn-mp-screened")
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -88,8 +90,12 @@ def bench(session: nox.Session) -> None:
     session.install(*CONSTRAINTS, ".[test]")
     session.install(*MATMINER)
     session.run("matgen", "data", "fetch", "oqmd")  # one package carries all three
+    millions = [Path(session.create_tmp(), f"{name}.json") for name in TWO_MILLION]
+    for name, path in zip(TWO_MILLION, millions, strict=True):
+        session.run("matgen", "evaluate", name, "-n", "2000000", "-o", str(path))
     for benchmark in (
         "networks.py",
+        f"millions.py {' '.join(map(str, millions))}",
         "reconstruction.py",
         "sampling.py",
         "lithium.py",

@@ -12,6 +12,7 @@ from common import RESULTS
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 ORDER = (
     "networks",
+    "millions",
     "seeds",
     "reconstruction",
     "densities",
