@@ -23,7 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
+import torch
 from safetensors.numpy import load_file
+from threadpoolctl import threadpool_limits
 
 import matgen_dice.train
 import matgen_rnn.train
@@ -196,6 +198,9 @@ def start(command: list[str], folder: Path, user: int | None = None) -> int:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # a test's own would do else
         if user is not None:
             os.setuid(user)
+        # The threads of the process forked from are not in this one, and OpenMP waits for them.
+        torch.set_num_threads(1)
+        threadpool_limits(1)
         sys.argv = ["matgen", *command]
         for module in (matgen_dice.train, matgen_rnn.train, matgen_wgan.train):
             module.FINAL_SAMPLES = 100
