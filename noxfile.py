@@ -11,7 +11,7 @@ nox.options.reuse_venv = "yes"
 CONSTRAINTS = ("-c", "constraints.txt")
 # Declares pandas < 3, and works with 3; what else it needs is there or is not used here.
 MATMINER = ("--no-deps", *CONSTRAINTS, "matminer")
-
+# The generators that are judged by so many samples.
 TWO_MILLION = ("rnn-icsd-screened", "rnn-mp-screened")
 
 

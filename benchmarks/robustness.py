@@ -13,6 +13,7 @@ from pathlib import Path
 from common import RESULTS, write
 
 ROOT = Path(__file__).parents[1]
+N_OF_FUZZ = ("inputs", "crashes")
 sys.path.insert(0, str(ROOT / "tests"))
 import pages  # noqa: E402
 
@@ -56,8 +57,6 @@ def main() -> None:
         kills=kills,
     )
 
-
-N_OF_FUZZ = ("inputs", "crashes")
 
 if __name__ == "__main__":
     main()

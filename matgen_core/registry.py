@@ -111,6 +111,12 @@ class Weights:
     component: str
     path: Path
 
+    @classmethod
+    def in_folder(cls, folder: Path, component: str) -> Iterator[Weights]:
+        """Those of a component that a folder holds, each called like its directory."""
+        for card in sorted(folder.glob(f"*/{WeightsDir.CARD}")):
+            yield cls(card.parent.name, component, card.parent)
+
 
 @dataclass(frozen=True)
 class Plugin:

@@ -66,6 +66,10 @@ class Card(BaseModel):
         description="Only while files are being replaced: checksums of those that were there.",
     )
 
+    def vouches(self, file: str, digest: str) -> bool:
+        """Whether a file with this checksum belongs to the card."""
+        return digest in (self.sha256.get(file), (self.replaced or {}).get(file))
+
 
 class WeightsDir:
     """An opened directory of weights.
@@ -113,10 +117,9 @@ class WeightsDir:
             digest = sha256_of(path)
         except OSError as error:
             raise WeightsError(f"cannot read {path}: {error.strerror}") from error
-        # Read anew: a training that goes on may have replaced both since the card was read.
-        for card in (self.card, WeightsDir(self.path).card):
-            if digest in (card.sha256.get(file), (card.replaced or {}).get(file)):
-                return path
+        # A training that goes on may have replaced both since the card was read.
+        if self.card.vouches(file, digest) or WeightsDir(self.path).card.vouches(file, digest):
+            return path
         raise WeightsError(f"{path} is damaged: its sha256 is not the one on its card")
 
     def known(self) -> Known:

@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from matgen_core import __version__
 from matgen_core.errors import DataError, InvalidOption, UnknownName
 from matgen_core.registry import Registry
 
@@ -98,7 +99,7 @@ def write_package(name: str, kind: str, parent: Path, registry: Registry) -> Pac
         "cls": f"{component.title().replace('-', '')}{kind.capitalize()}",
         "summary": starter.summary,
         "command": Template(starter.command).substitute(name=component),
-        "version": _version(),
+        "version": __version__,
     }
     files = {
         "pyproject.toml": "pyproject.toml.in",
@@ -138,12 +139,6 @@ def _installed(name: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def _version() -> str:
-    from matgen_core import __version__
-
-    return __version__
 
 
 def _write(folder: Path, contents: dict[str, str]) -> None:

@@ -78,5 +78,4 @@ def matgen_generators() -> Iterable[Component]:
 
 @hookimpl
 def matgen_weights() -> Iterable[Weights]:
-    for card in sorted(WEIGHTS.glob("*/card.toml")):
-        yield Weights(card.parent.name, "dice", card.parent)
+    yield from Weights.in_folder(WEIGHTS, "dice")

@@ -71,5 +71,4 @@ def matgen_predictors() -> Iterable[Component]:
 
 @hookimpl
 def matgen_weights() -> Iterable[Weights]:
-    for card in sorted(WEIGHTS.glob("*/card.toml")):
-        yield Weights(card.parent.name, "elemnet", card.parent)
+    yield from Weights.in_folder(WEIGHTS, "elemnet")

@@ -76,6 +76,11 @@ def train(job: GeneratorJob) -> None:
     )
     modules, optimizers = {"network": network}, {"adam": adam}
 
+    # Longer ones than any trained on have no likelihood.
+    unseen = job.dataset.compositions[job.rows(Known.HELD_OUT)]
+    unseen = unseen[unseen.n_elements <= shape.longest]
+    held_out = sequences(job.encoder.encode(unseen), order) if len(unseen) else None
+
     batch = recipe.batch_size
     total = max(1, math.ceil(recipe.epochs * len(grids) / batch))
     progress = training.resume(job, modules, optimizers, random)
@@ -95,17 +100,12 @@ def train(job: GeneratorJob) -> None:
 
     @torch.inference_mode()
     def held_out_loss() -> float:
-        """Of all held-out compounds no longer than the longest trained on, in nats."""
-        held_out = job.dataset.compositions[job.rows(Known.HELD_OUT)]
-        held_out = held_out[held_out.n_elements <= shape.longest]
-        if not len(held_out):
+        """Of the held-out compounds, in nats."""
+        if held_out is None:
             return math.nan
-        losses = []
-        for start in range(0, len(held_out), 4096):
-            part = held_out[np.arange(start, min(start + 4096, len(held_out)))]
-            written = sequences(job.encoder.encode(part), order)
-            losses.append(float(network.loss(*(t.to(device) for t in written))) * len(part))
-        return sum(losses) / len(held_out)
+        parts = zip(*(tensor.split(4096) for tensor in held_out), strict=True)
+        losses = [float(network.loss(e.to(device), c.to(device))) * len(e) for e, c in parts]
+        return sum(losses) / len(unseen)
 
     def draw(n: int, seed: int) -> NDArray[Any]:
         return sample(network, shape.longest, n, seed, RnnOptions())
