@@ -140,6 +140,9 @@ TARGETS = {
         "rnn", "default", "width=8", "batch_size=4", "interval=3", "evaluate=20", "epochs=0.4"
     ),
     "train elemnet": _train("elemnet", "default", "batch_size=8", "interval=2", "epochs=0.4"),
+    "train transformer": _train(
+        "transformer", "default", "width=8", "layers=1", "batch_size=8", "interval=2", "epochs=0.4"
+    ),
     "train gbrt-gap": _train("gbrt-gap", "default", "iterations=6", "leaves=4", "interval=2"),
     "run": Killed(
         ["run", "-g", "wgan-mp", "--validators", "charge,eneg", "-n", "600", "--batch-size", "100",

@@ -217,6 +217,81 @@ def test_resumed_training_is_the_uninterrupted_one(salts: Path, tmp_path: Path) 
             np.testing.assert_array_equal(whole[name], halves[name], err_msg=name)
 
 
+def stop_after(monkeypatch: pytest.MonkeyPatch, checkpoints: int) -> None:
+    """Interrupt the training that follows once it has written so many checkpoints."""
+    write, written = checkpoint.write, []
+
+    def once_more(*args: object) -> None:
+        write(*args)
+        written.append(args)
+        if len(written) == checkpoints:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write", once_more)
+
+
+ROUNDS = {"rounds": 2, "drawn": 400, "interval": 20, "temperature": 1.2}
+
+
+def test_rounds_make_samples_newer(salts: Path, tmp_path: Path) -> None:
+    """Without them, most samples are the training compounds; with them, few, and as many valid."""
+    once, again = tmp_path / "once", tmp_path / "again"
+    tiny_job(salts, once, epochs=40, recipe={"interval": 1000}).run()
+    tiny_job(salts, again, epochs=40, recipe=ROUNDS | {"drawn": 4000, "interval": 1000}).run()
+    before, after = (WeightsDir(out).card.metrics for out in (once, again))
+    assert after["novel"] > 2 * before["novel"]
+    assert after["valid"] > 0.8 * before["valid"]
+
+
+def test_a_round_is_learned_from_new_candidates(
+    salts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valid, different, not trained on; held-out compounds may be among them, as nobody knows."""
+    learned: list[np.ndarray] = []
+
+    def spied(grids: np.ndarray, order: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        learned.append(grids)
+        return sequences(grids, order)
+
+    monkeypatch.setattr(train, "sequences", spied)
+    job = tiny_job(salts, tmp_path, epochs=30, recipe=ROUNDS | {"drawn": 2000, "interval": 1000})
+    job.run()
+    assert len(learned) == 4  # the training compounds, the held-out ones, a lesson a round
+    trained, held_out, *lessons = (set(job.encoder.decode(g).to_formulas()) for g in learned)
+    for lesson, grids in zip(lessons, learned[2:], strict=True):
+        assert len(lesson) == len(grids) > 20
+        assert not lesson & trained
+        assert lesson & held_out
+        compositions = Compositions.from_formulas(sorted(lesson))
+        assert all(validator.check(compositions).all() for validator in job.validators.values())
+
+
+@pytest.mark.parametrize("checkpoints", [1, 2, 3, 4])
+def test_a_training_stopped_in_its_rounds_goes_on_to_the_same_end(
+    salts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: int
+) -> None:
+    """28 steps of the likelihood, then 25 in each of two rounds; a checkpoint every twenty."""
+    recipe = ROUNDS | {"temperature": 1.0}
+    tiny_job(salts, tmp_path / "whole", epochs=1.5, recipe=recipe).run()
+    halves = tiny_job(salts, tmp_path / "halves", epochs=1.5, recipe=recipe)
+    with monkeypatch.context() as patch:
+        stop_after(patch, checkpoints)
+        with pytest.raises(KeyboardInterrupt):
+            halves.run()
+    tiny_job(salts, tmp_path / "halves", epochs=1.5, recipe=recipe, resume=True).run()
+    for file in (checkpoint.FILE, WeightsDir.TENSORS):
+        whole, halves = (load_file(tmp_path / run / file) for run in ("whole", "halves"))
+        assert whole.keys() == halves.keys()
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], halves[name], err_msg=name)
+
+
+def test_a_round_with_nothing_to_learn_from_says_so(salts: Path, tmp_path: Path) -> None:
+    recipe = ROUNDS | {"drawn": 2, "temperature": 10.0}
+    with pytest.raises(InvalidOption, match="round 1: none of 2 samples is new and valid"):
+        tiny_job(salts, tmp_path, epochs=0.01, recipe=recipe).run()
+
+
 def test_an_order_that_is_none_is_refused(salts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     tiny_job(salts, out).run()

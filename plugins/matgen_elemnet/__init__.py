@@ -62,7 +62,7 @@ def matgen_predictors() -> Iterable[Component]:
             ElemNetRecipe,
             PRESETS,
             target="formation_energy",
-            domain="matgen_elemnet.model:inside",
+            domain="matgen_networks.regression:inside",
         ),
         needs_weights=True,
         default_weights="elemnet-oqmd",

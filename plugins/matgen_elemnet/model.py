@@ -9,15 +9,11 @@ from itertools import zip_longest
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from matgen_core.compositions import Compositions
-from matgen_core.elements import ATOMIC_NUMBER, SYMBOLS
-from matgen_onehot.encoder import ALPHABET
+from matgen_networks.regression import ELEMENTS, PLACE
 
-ELEMENTS: tuple[str, ...] = tuple(sorted((*ALPHABET, "Kr"), key=ATOMIC_NUMBER.__getitem__))
-"""The 86 elements of OQMD's compounds, by atomic number."""
 BLOCKS: tuple[tuple[int, ...], ...] = (
     (1024,) * 4,
     (512,) * 3,
@@ -27,26 +23,19 @@ BLOCKS: tuple[tuple[int, ...], ...] = (
 )
 """Widths of the layers; dropout stands between the blocks."""
 
-_OUTSIDE = -1
-_COLUMN = np.full(len(SYMBOLS), _OUTSIDE)
-_COLUMN[[ATOMIC_NUMBER[symbol] for symbol in ELEMENTS]] = np.arange(len(ELEMENTS))
 
+def inputs(compositions: Compositions) -> tuple[Tensor]:
+    """What the network reads of N compositions that are all `matgen_networks.regression.inside`.
 
-def inside(compositions: Compositions) -> NDArray[np.bool_]:
-    """Which rows have elements of ELEMENTS only, bool [N]; False for an empty row."""
-    fits = (_COLUMN[compositions.numbers] != _OUTSIDE) | (compositions.numbers == 0)
-    inside: NDArray[np.bool_] = fits.all(axis=1) & (compositions.n_elements > 0)
-    return inside
-
-
-def fractions(compositions: Compositions) -> Tensor:
-    """Atomic fractions, float32 [N, 86], of rows that are all `inside`."""
+    Returns:
+        Atomic fractions, float32 [N, 86].
+    """
     rows, columns = np.nonzero(compositions.numbers)
     counts = compositions.counts[rows, columns]
     atoms = np.bincount(rows, counts, len(compositions))
-    result = np.zeros((len(compositions), len(ELEMENTS)), np.float32)
-    result[rows, _COLUMN[compositions.numbers[rows, columns]]] = counts / atoms[rows]
-    return torch.from_numpy(result)
+    fractions = np.zeros((len(compositions), len(ELEMENTS)), np.float32)
+    fractions[rows, PLACE[compositions.numbers[rows, columns]]] = counts / atoms[rows]
+    return (torch.from_numpy(fractions),)
 
 
 class Dropout(nn.Module):

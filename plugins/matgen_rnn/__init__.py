@@ -11,7 +11,10 @@ from matgen_core import Component, Options, Training, Weights, hookimpl
 
 
 class RnnRecipe(Options):
-    """How the network is trained: the likelihood of the known compounds is maximised."""
+    """How the network is trained: the likelihood of the known compounds is maximised.
+
+    Rounds may follow, in which that of its own new candidates is.
+    """
 
     width: int = Field(256, ge=2, le=8192, multiple_of=2, description="Units of a layer.")
     layers: int = Field(2, ge=1, le=16, description="Recurrent layers, one above the other.")
@@ -25,6 +28,20 @@ class RnnRecipe(Options):
         ge=0,
         le=1,
         description="Last share of the training over which the rate falls linearly to zero.",
+    )
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How often the network, once it has learned the known compounds, goes on to "
+        "learn from its own samples: from the new candidates among them (Gulcehre et al., "
+        "arXiv:2308.08998).",
+    )
+    drawn: int = Field(
+        100_000, ge=1, description="Samples drawn for a round, and samples learned from in it."
+    )
+    temperature: float = Field(
+        1.5, gt=0, le=10, description="What logits are divided by when these are drawn."
     )
     interval: int = Field(1000, ge=1, description="Steps between two evaluations and checkpoints.")
     evaluate: int = Field(4096, ge=1, description="Samples drawn at each evaluation.")
@@ -43,6 +60,11 @@ class RnnOptions(Options):
     batch_size: int = Field(4096, ge=1, description="Samples computed at once.")
 
 
+PRESETS = {
+    "default": RnnRecipe(),
+    # Few of its samples are known compounds.
+    "novel": RnnRecipe(rounds=2),
+}
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -54,7 +76,7 @@ def matgen_generators() -> Iterable[Component]:
         options=RnnOptions,
         summary="recurrent network that writes compositions element by element",
         cite="arXiv:1406.1078 (the gated recurrent unit)",
-        training=Training("matgen_rnn.train:train", RnnRecipe, {"default": RnnRecipe()}),
+        training=Training("matgen_rnn.train:train", RnnRecipe, PRESETS),
         needs_weights=True,
     )
 

@@ -1,5 +1,8 @@
 """Training the recurrent network by maximum likelihood, top to bottom.
 
+First of the known compounds; then, in rounds, of the new candidates among its own samples (a form
+of self-training; Gulcehre et al., arXiv:2308.08998).
+
 The directory written is usable from the first interval on: it holds the network as it is, beside
 the checkpoint that training goes on from. The likelihood of held-out compounds is there to be
 looked at; nothing is chosen by it.
@@ -7,9 +10,11 @@ looked at; nothing is chosen by it.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,9 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from matgen_core import asking
+from matgen_core.compositions import Compositions
 from matgen_core.errors import InvalidOption
 from matgen_core.training import GeneratorJob
-from matgen_core.weights import Known
+from matgen_core.training import draw as draw_compositions
+from matgen_core.weights import Known, member
 from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
 from matgen_networks.progress import training_progress
@@ -51,8 +59,8 @@ def train(job: GeneratorJob) -> None:
     """Train, and leave a directory of weights in ``job.out``.
 
     Raises:
-        InvalidOption: the device is not there, the encoder is another, or ``job.out`` holds
-            another training.
+        InvalidOption: the device is not there, the encoder is another, ``job.out`` holds
+            another training, or there is nothing to learn from in a round.
         WeightsError: its checkpoint is damaged.
     """
     recipe: RnnRecipe = job.recipe
@@ -63,18 +71,20 @@ def train(job: GeneratorJob) -> None:
     if not isinstance(job.encoder, OneHot):
         raise InvalidOption(f"rnn learns compositions encoded by onehot, not {job.encoder_name}")
     grids, order = job.training_grids(), by_electronegativity()
-    elements, counts = (tensor.to(device) for tensor in sequences(grids, order))
+    known = sequences(grids, order)
     shape = Shape(
         width=recipe.width,
         layers=recipe.layers,
         grid=(grids.shape[1], grids.shape[2]),
-        longest=counts.shape[1],
+        longest=known[1].shape[1],
     )
     network = Writer(shape, torch.from_numpy(order), recipe.dropout).to(device)
     adam = torch.optim.AdamW(
         network.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
-    modules, optimizers = {"network": network}, {"adam": adam}
+    # Whose samples a round's candidates are.
+    teacher = copy.deepcopy(network).eval()
+    modules, optimizers = {"network": network, "teacher": teacher}, {"adam": adam}
 
     # Longer ones than any trained on have no likelihood.
     unseen = job.dataset.compositions[job.rows(Known.HELD_OUT)]
@@ -82,15 +92,55 @@ def train(job: GeneratorJob) -> None:
     held_out = sequences(job.encoder.encode(unseen), order) if len(unseen) else None
 
     batch = recipe.batch_size
-    total = max(1, math.ceil(recipe.epochs * len(grids) / batch))
+    before_rounds = max(1, math.ceil(recipe.epochs * len(grids) / batch))
+    per_round = math.ceil(recipe.drawn / batch)
+    total = before_rounds + recipe.rounds * per_round
     progress = training.resume(job, modules, optimizers, random)
+
+    @lru_cache(maxsize=1)
+    def lesson(number: int) -> tuple[Tensor, Tensor]:
+        """What is learned from in a round; in round 0, the known compounds."""
+        if number == 0:
+            elements, counts = known
+        else:
+            elements, counts = sequences(job.encoder.encode(candidates(number)), order)
+        return elements.to(device), counts.to(device)
+
+    def candidates(number: int) -> Compositions:
+        """The different valid ones among the teacher's samples that are no training compounds."""
+        options = RnnOptions(temperature=recipe.temperature)
+        drawn = draw_compositions(
+            lambda n, seed: sample(teacher, shape.longest, n, seed, options),
+            job.encoder,
+            recipe.drawn,
+            seed=number,
+        )
+        trained = job.known.fingerprints[job.known.role == Known.TRAINED]
+        kept = drawn.first_occurrence() & ~member(drawn.fingerprints(), trained)
+        for validator in job.validators.values():
+            kept &= asking.verdicts(validator, drawn)
+        if not kept.any():
+            raise InvalidOption(
+                f"round {number}: none of {recipe.drawn:,} samples is new and valid; "
+                "train for more epochs first, or draw more"
+            )
+        return drawn[kept]
 
     def step(number: int) -> Tensor:
         """One update; the loss."""
-        adam.param_groups[0]["lr"] = recipe.lr * training.falling(number, total, recipe.decay)
+        rounds, place = divmod(number - 1 - before_rounds, per_round)
+        if number <= before_rounds:
+            elements, counts = lesson(0)
+            rate = training.falling(number, before_rounds, recipe.decay)
+        else:
+            if place == 0:
+                teacher.load_state_dict(network.state_dict())
+            elements, counts = lesson(1 + rounds)
+            rate = training.falling(1 + place, per_round, 1.0) / 2
+        adam.param_groups[0]["lr"] = recipe.lr * rate
         # Dropout takes its numbers from torch's own source: a resumed training must find the same.
         torch.manual_seed(int(np.random.SeedSequence([job.seed, number]).generate_state(1)[0]))
-        rows = torch.randint(len(grids), (batch,), generator=random, device=device)
+        rows = torch.randint(len(elements), (batch,), generator=random, device=device)
         adam.zero_grad()
         loss = network.loss(elements[rows], counts[rows])
         loss.backward()
@@ -118,7 +168,7 @@ def train(job: GeneratorJob) -> None:
                 **recipe.model_dump(exclude={"width", "layers"}),
                 **training.account(
                     progress,
-                    seen=progress["step"] * batch,
+                    seen=min(progress["step"], before_rounds) * batch,
                     of=len(grids),
                     device=device,
                     precision="float32",
