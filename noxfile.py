@@ -12,7 +12,13 @@ CONSTRAINTS = ("-c", "constraints.txt")
 # Declares pandas < 3, and works with 3; what else it needs is there or is not used here.
 MATMINER = ("--no-deps", *CONSTRAINTS, "matminer")
 # The generators that are judged by so many samples.
-TWO_MILLION = ("rnn-icsd-screened", "rnn-mp-screened")
+TWO_MILLION = (
+    "rnn-icsd-novel",
+    "rnn-mp-novel",
+    "rnn-oqmd-novel",
+    "rnn-icsd-screened",
+    "rnn-mp-screened",
+)
 
 
 @nox.session

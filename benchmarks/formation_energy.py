@@ -1,4 +1,4 @@
-"""ElemNet on the published test split of OQMD, and on compounds of another data base.
+"""The networks of formation energy on the published test split of OQMD, and on other compounds.
 
     python benchmarks/formation_energy.py
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from common import write
-from numpy.typing import NDArray
 
 from matgen_core import discover
 from matgen_core.datasets import Dataset
+from matgen_core.interfaces import Predictor
 from matgen_core.metrics import regression
 from matgen_core.weights import Known, member
 
@@ -24,61 +24,71 @@ PUBLISHED = {
     "CrabNet": 0.0311,
 }
 """MAE in eV/atom, from the predictions that CrabNet's authors published for the same split."""
+ENERGY = "formation_energy"
 KEYS = ("n", "mae", "rmse", "r2")
+
+
+NAMES = ("transformer", "elemnet")
 
 
 def main() -> None:
     registry = discover()
-    _, weights = registry.resolve("predictor", "elemnet")
-    predictor = registry.create("predictor", "elemnet")
-    known = weights.known()
-    seen = known.fingerprints[np.isin(known.role, (Known.TRAINED, Known.VALIDATION))]
-
     oqmd: Dataset = registry.create("source", "oqmd-energy").load()
     test = oqmd[oqmd.split == Known.HELD_OUT]
-    leaked = int(member(test.compositions.fingerprints(), np.sort(seen)).sum())
-    assert not leaked, f"{leaked} test compounds were trained on"
-    trained = oqmd.properties["formation_energy"][oqmd.split == Known.TRAINED]
-
+    trained = oqmd.properties[ENERGY][oqmd.split == Known.TRAINED]
     mp: Dataset = registry.create("source", "mp").load()
-    mp = mp[~member(mp.compositions.fingerprints(), np.sort(known.fingerprints))]
 
-    def judged(data: Dataset, rows: NDArray[np.bool_]) -> tuple[float, ...]:
-        part = data[rows]
-        measured = regression(
-            predictor.predict(part.compositions), part.properties["formation_energy"]
+    rows: list[tuple[object, ...]] = []
+    notes = []
+    for name in NAMES:
+        _, weights = registry.resolve("predictor", name)
+        predictor = registry.create("predictor", name)
+        known = weights.known()
+        seen = known.fingerprints[np.isin(known.role, (Known.TRAINED, Known.VALIDATION))]
+        leaked = int(member(test.compositions.fingerprints(), np.sort(seen)).sum())
+        assert not leaked, f"{leaked} test compounds were trained on"
+
+        rows.append((f"**{weights.card.name}**, test split", *judged(predictor, test)))
+        n_elements = test.compositions.n_elements
+        for title, of_size in (
+            ("binaries", n_elements == 2),
+            ("ternaries", n_elements == 3),
+            ("4 or more elements", n_elements > 3),
+        ):
+            rows.append((f"… {title}", *judged(predictor, test[of_size])))
+        unknown = mp[~member(mp.compositions.fingerprints(), np.sort(known.fingerprints))]
+        inside = unknown[~np.isnan(predictor.predict(unknown.compositions))]
+        rows.append(("… MP compounds that OQMD does not have", *judged(predictor, inside)))
+        training = weights.card.training
+        notes.append(
+            f"{weights.card.name}: trained on {weights.card.data.n_train:,} compounds for "
+            f"{training['epochs_seen']:g} epochs in {training['hours']:.2g} hours "
+            f"({training['hardware']}), chosen on {weights.card.data.n_validation:,}; {leaked} of "
+            "the test compounds are among them."
         )
-        return int(measured["n"]), *(measured[key] for key in KEYS[1:])
-
-    everything = np.ones(len(test.compositions), np.bool_)
-    rows = [(f"**{weights.card.name}**, test split", *judged(test, everything))]
-    for title, of_size in (
-        ("binaries", test.compositions.n_elements == 2),
-        ("ternaries", test.compositions.n_elements == 3),
-        ("4 or more elements", test.compositions.n_elements > 3),
-    ):
-        rows.append((f"… {title}", *judged(test, of_size)))
-    actual = test.properties["formation_energy"]
-    measured = regression(np.full(len(actual), np.median(trained)), actual)
-    rows.append(("the median of the training split", len(actual), *(measured[k] for k in KEYS[1:])))
-    rows += [(f"{name} (published)", len(actual), mae, None, None)
-             for name, mae in PUBLISHED.items()]  # fmt: skip
-    inside = ~np.isnan(predictor.predict(mp.compositions))
-    rows.append(("MP compounds that OQMD does not have", *judged(mp, inside)))
-    training = weights.card.training
+    actual = test.properties[ENERGY]
+    median = regression(np.full(len(actual), np.median(trained)), actual)
+    rows.append(("the median of the training split", len(actual), *(median[k] for k in KEYS[1:])))
+    rows += [
+        (f"{name} (published)", len(actual), mae, None, None) for name, mae in PUBLISHED.items()
+    ]
+    notes += [
+        "Energies of the Materials Project carry corrections that OQMD's do not, so these rows",
+        "are upper bounds of the error on unseen chemistry.",
+    ]
     write(
         "formation_energy",
-        "Formation energy from composition: `elemnet`",
+        "Formation energy from composition",
         ("", "compounds", "MAE, eV/atom", "RMSE", "R²"),
         rows,
-        notes=[
-            f"Trained on {weights.card.data.n_train:,} compounds for {training['epochs_seen']:g} "
-            f"epochs in {training['hours']:.2g} hours ({training['hardware']}), chosen on "
-            f"{weights.card.data.n_validation:,}; {leaked} of the test compounds are among them.",
-            "Energies of the Materials Project carry corrections that OQMD's do not, so the last",
-            "row is an upper bound of the error on unseen chemistry.",
-        ],
+        notes=notes,
     )
+
+
+def judged(predictor: Predictor, part: Dataset) -> tuple[float, ...]:
+    """Number of compounds, MAE, RMSE, R²."""
+    measured = regression(predictor.predict(part.compositions), part.properties[ENERGY])
+    return int(measured["n"]), *(measured[key] for key in KEYS[1:])
 
 
 if __name__ == "__main__":

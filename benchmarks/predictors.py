@@ -13,7 +13,7 @@ from common import write
 from matgen_core import Compositions, Pipeline, discover
 from matgen_core.training import draw
 
-PREDICTORS = ("elemnet", "gbrt-gap", "gap-class")
+PREDICTORS = ("transformer", "gbrt-gap", "gap-class")
 GENERATOR = "wgan-oqmd"
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     compositions = drawn[drawn.n_elements > 0][:rows_wanted]
     few = Compositions.from_formulas(["NaCl"])
     rows = []
-    for name in PREDICTORS:
+    for name in ("elemnet", *PREDICTORS):
         predictor = registry.create("predictor", name)
         began = time.perf_counter()
         predictor.predict(few)

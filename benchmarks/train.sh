@@ -17,14 +17,18 @@ train wgan-oqmd oqmd --preset compact --set wgan.epochs=3.6
 train wgan-mp mp --preset compact --set wgan.epochs=8 --set wgan.decay=0 \
     --set wgan.averaging=0.995 --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --preset compact --set wgan.epochs=17 --set wgan.interval=300
-train wgan-mp-screened mp --preset compact --screen charge,eneg --set wgan.epochs=11 \
-    --set wgan.interval=300
+train wgan-oqmd-screened oqmd --preset dense --screen charge,eneg --set wgan.epochs=9
+train wgan-mp-screened mp --preset dense --screen charge,eneg
+train wgan-icsd-screened icsd --preset dense --screen charge,eneg --set wgan.epochs=60
 train dice-mp mp --preset compact --set dice.epochs=4
 train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --preset compact --set dice.epochs=2
 train rnn-oqmd oqmd --set rnn.epochs=2
 train rnn-oqmd-screened oqmd --screen charge,eneg --set rnn.epochs=3
+train rnn-oqmd-novel oqmd --preset novel --screen charge,eneg --set rnn.epochs=3 \
+    --set rnn.rounds=4 --set rnn.temperature=1.8
 for data in mp icsd; do
+    train "rnn-$data-novel" "$data" --preset novel --screen charge,eneg
     train "rnn-$data" "$data"
     train "rnn-$data-screened" "$data" --screen charge,eneg
     for seed in 1 2; do # not shipped: for the spread, see benchmarks/seeds.py
@@ -33,7 +37,9 @@ for data in mp icsd; do
     done
 done
 
-matgen train elemnet --resume --data oqmd-energy --name elemnet-oqmd --out "$out/elemnet-oqmd"
+for name in elemnet transformer; do
+    matgen train "$name" --resume --data oqmd-energy --name "$name-oqmd" --out "$out/$name-oqmd"
+done
 for name in gbrt-gap gap-class; do
     matgen train "$name" --resume --data mp-gap --name "$name-mp" --out "$out/$name-mp"
 done

@@ -295,6 +295,7 @@ SHIPPED = {
     "dice-mp": "generator",
     "rnn-mp": "generator",
     "elemnet-oqmd": "predictor",
+    "transformer-oqmd": "predictor",
     "gbrt-gap-mp": "predictor",
     "gap-class-mp": "predictor",
 }
@@ -355,11 +356,11 @@ def test_damaged_weights_are_refused_with_the_reason(
         file.write_bytes(damaged_bytes)
         refused("is damaged: its sha256 is not the one on its card")
         _signed(folder)
-        refused(r"holds no (WGAN|autoencoder|recurrent network|ElemNet|trees): ")
+        refused(r"holds no (WGAN|autoencoder|recurrent network|ElemNet|transformer|trees): ")
     for change in TENSORS.values():
         file.write_bytes(save(change(load(whole))))
         _signed(folder)
-        refused(r"holds no (WGAN|autoencoder|recurrent network|ElemNet|trees): ")
+        refused(r"holds no (WGAN|autoencoder|recurrent network|ElemNet|transformer|trees): ")
     file.unlink()
     refused("No such file")
 

@@ -25,7 +25,7 @@ class TransformerRecipe(Shape):
     lr: float = Field(1e-3, gt=0, description="AdamW's learning rate at its highest.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's.")
     batch_size: int = Field(256, ge=1, description="Compounds per step.")
-    epochs: float = Field(60, gt=0, description="Passes over the training set.")
+    epochs: float = Field(75, gt=0, description="Passes over the training set.")
     averaging: float = Field(
         0.999, ge=0, lt=1, description="Decay of the running average of the weights shipped."
     )
