@@ -92,10 +92,10 @@ PRESETS = {
         lr_generator=2e-4,
         lr_critic=1e-3,
         batch_size=64,
-        epochs=30,
-        decay=0.5,
+        epochs=12,
+        decay=1.0,
         averaging=0.998,
-        interval=2000,
+        interval=1000,
     ),
 }
 WEIGHTS = Path(__file__).parent / "weights"
