@@ -17,9 +17,12 @@ train wgan-oqmd oqmd --preset compact --set wgan.epochs=3.6
 train wgan-mp mp --preset compact --set wgan.epochs=8 --set wgan.decay=0 \
     --set wgan.averaging=0.995 --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --preset compact --set wgan.epochs=17 --set wgan.interval=300
-train wgan-oqmd-screened oqmd --preset dense --screen charge,eneg --set wgan.epochs=4
-train wgan-mp-screened mp --preset dense --screen charge,eneg
-train wgan-icsd-screened icsd --preset dense --screen charge,eneg --set wgan.epochs=34
+train wgan-oqmd-screened oqmd --preset compact --screen charge,eneg --set wgan.epochs=2.2 \
+    --set wgan.interval=300
+train wgan-mp-screened mp --preset compact --screen charge,eneg --set wgan.epochs=11 \
+    --set wgan.interval=300
+train wgan-icsd-screened icsd --preset compact --screen charge,eneg --set wgan.epochs=18 \
+    --set wgan.interval=300
 train dice-mp mp --preset compact --set dice.epochs=4
 train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --preset compact --set dice.epochs=2

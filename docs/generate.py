@@ -23,7 +23,6 @@ from matgen_core.interfaces import Options
 from matgen_core.registry import KINDS, Component, Entry, discover, import_object
 from matgen_core.weights import Card, DataCard
 from matgen_networks.tables import Layer, Network
-from matgen_wgan import Dense
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -296,7 +295,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "components": _components,
     "network": lambda: fields(Network),
     "layer": lambda: fields(Layer),
-    "dense": lambda: fields(Dense),
     "weights": _weights,
     "run_toml": lambda: fields(RunConfig),
     "card": lambda: fields(Card),

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from matgen_core import Component, Options, Training, Weights, hookimpl
-from matgen_networks.tables import COMPACT, LARGE, Network, Width
+from matgen_networks.tables import COMPACT, LARGE, Network
 
 PAPER = "doi:10.1038/s41524-020-00352-0"
-
-Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=32)]
-
-
-class Dense(Options):
-    """Generator and critic of dense layers, in place of the paper's tables."""
-
-    latent: Width = Field(32, description="Signs, plus or minus one, that a sample is made from.")
-    generator: Widths = Field((512, 1024), description="Units of the generator's hidden layers.")
-    critic: Widths = Field((512, 512), description="Units of the critic's hidden layers.")
 
 
 class WganRecipe(Options):
     """How a WGAN is trained. The defaults are the paper's, for all that presets don't set."""
 
-    network: Network | Dense = Field(description="Layers of the two networks.")
+    network: Network = Field(description="Layers of the two networks.")
     loss: Literal["gradient-penalty", "weight-clipping"] = Field(
         "gradient-penalty",
         description="How the critic is kept 1-Lipschitz: the penalty of the authors' released "
         "code (Gulrajani et al., arXiv:1704.00028), or clipping (Arjovsky et al., "
         "arXiv:1701.07875).",
-    )
-    metric: Literal["l2", "l1"] = Field(
-        "l2",
-        description="Between grids, what the gradient penalty lets the score rise by one over: "
-        "Euclidean distance (the released code's), or the sum over all cells (Adler & Lunz, "
-        "arXiv:1806.06621), by which one element too many is no small thing.",
     )
     penalty: float = Field(10.0, gt=0, description="Weight of the gradient penalty.")
     clip: float = Field(0.01, gt=0, description="Bound of the critic's weights when clipping.")
@@ -84,18 +68,6 @@ PRESETS = {
         epochs=20,
         decay=0.5,
         averaging=0.998,
-    ),
-    # No table of the paper's: what gains most from a CPU's budget.
-    "dense": WganRecipe(
-        network=Dense(),
-        metric="l1",
-        lr_generator=2e-4,
-        lr_critic=1e-3,
-        batch_size=64,
-        epochs=12,
-        decay=1.0,
-        averaging=0.998,
-        interval=1000,
     ),
 }
 WEIGHTS = Path(__file__).parent / "weights"

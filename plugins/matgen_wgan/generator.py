@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Generator
 from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks import stored
+from matgen_networks.layers import Upsampler
+from matgen_networks.tables import Stack
 from matgen_wgan import WganOptions, model
 
 
@@ -30,7 +31,7 @@ class Wgan(Generator):
         self.encoder = weights.card.encoder
         self.torch_device = devices.resolve(device)
         try:
-            stack = model.Stack(**weights.card.model)
+            stack = Stack(**weights.card.model)
             self.latent = stack.network.latent
             with torch.device("meta"):  # no memory before the tensors are known to fit
                 self.network = model.generator(stack.network, stack.grid)
@@ -44,7 +45,7 @@ class Wgan(Generator):
         return sample(self.network, self.latent, n, seed, self.options.batch_size)
 
 
-def sample(network: nn.Module, latent: int, n: int, seed: int, batch_size: int) -> NDArray[Any]:
+def sample(network: Upsampler, latent: int, n: int, seed: int, batch_size: int) -> NDArray[Any]:
     """Draw `n` grids, float32 [n, rows, columns].
 
     Latent vectors come from the CPU, so that a seed means the same samples on every device.

@@ -33,8 +33,6 @@ from matgen_wgan.generator import sample
 LOGGED = ("critic_loss", "generator_loss", "wasserstein")
 """Means over an interval, beside the quality of a sample."""
 FINAL_SAMPLES = 100_000
-DUAL = {"l2": 2.0, "l1": math.inf}
-"""Order of the norm that bounds the gradients of functions that are 1-Lipschitz in a metric."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class Losses:
         mixed_precision: compute convolutions in bfloat16.
     """
 
-    generator: Upsampler | model.DenseGenerator
-    critic: Downsampler | model.DenseCritic
+    generator: Upsampler
+    critic: Downsampler
     recipe: WganRecipe
     mixed_precision: bool
 
@@ -72,7 +70,7 @@ class Losses:
             if self.recipe.loss == "weight-clipping":
                 return -wasserstein, wasserstein
             gradient = self.critic.input_gradient(real + mix * (fake - real)).float()
-        norm = torch.linalg.vector_norm(gradient.flatten(1), DUAL[self.recipe.metric], dim=1)
+        norm = gradient.flatten(1).norm(dim=1)
         return self.recipe.penalty * ((norm - 1) ** 2).mean() - wasserstein, wasserstein
 
     def of_generator(self, z: Tensor) -> Tensor:
