@@ -28,8 +28,7 @@ train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=50
 train dice-oqmd oqmd --preset compact --set dice.epochs=2
 train rnn-oqmd oqmd --set rnn.epochs=2
 train rnn-oqmd-screened oqmd --screen charge,eneg --set rnn.epochs=3
-train rnn-oqmd-novel oqmd --preset novel --screen charge,eneg --set rnn.epochs=3 \
-    --set rnn.rounds=4 --set rnn.temperature=1.8
+train rnn-oqmd-novel oqmd --preset novel --screen charge,eneg --set rnn.epochs=3
 for data in mp icsd; do
     train "rnn-$data-novel" "$data" --preset novel --screen charge,eneg
     train "rnn-$data" "$data"
