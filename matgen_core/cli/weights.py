@@ -27,11 +27,11 @@ def list_(as_json: options.Json = False) -> None:
     if as_json:
         print_json([card.model_dump() for card in cards])
         return
-    shown = ("decodable", "valid", "unique", "novel", "yield")
+    shown = ("valid", "unique", "novel", "yield")
     generators = [card for card in cards if card.encoder]
     print_table(
         "generators, by shares of raw samples",
-        ("name", "data", "train", "decoded", *shown[1:]),
+        ("name", "data", "train", *shown),
         [
             (c.name, c.data.source, c.data.n_train, *(c.metrics.get(k) for k in shown))
             for c in generators
