@@ -267,7 +267,7 @@ def test_json(cli: Cli) -> None:
     cards = json.loads(cli("weights", "list", "--json").out)
     assert {"tape-salts", "pick-salts"} <= {card["name"] for card in cards}
     card = json.loads(cli("weights", "show", "pick-salts", "--json").out)
-    assert card["metrics"] == {"decodable": 0.7, "yield": 0.25}
+    assert card["metrics"] == {"valid": 0.7, "yield": 0.25}
     Path("x.csv").write_text("formula\nNaCl\nMgO\nNaCl\n")
     shown = json.loads(cli("data", "show", "csv", "--set", "csv.path=x.csv", "--json").out)
     assert (shown["rows_in"], shown["rows_out"]) == (3, 2)
