@@ -24,11 +24,9 @@ PUBLISHED = {
     "CrabNet": 0.0311,
 }
 """MAE in eV/atom, from the predictions that CrabNet's authors published for the same split."""
+NAMES = ("transformer", "elemnet")
 ENERGY = "formation_energy"
 KEYS = ("n", "mae", "rmse", "r2")
-
-
-NAMES = ("transformer", "elemnet")
 
 
 def main() -> None:

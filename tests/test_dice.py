@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file
+from trainings import assert_same_training
 
 from matgen_core import Compositions, discover
 from matgen_core.errors import InvalidOption, WeightsError
@@ -361,20 +362,6 @@ def test_training_learns_to_give_back_what_it_sees(salts: Path, tmp_path: Path) 
     back = reconstruct(lambda g: model.decode(model.encode(g)), job.encoder, compositions)
     share = exact(compositions, back).mean()
     assert share == pytest.approx(metrics["reconstructed_held_out"], abs=1e-6)
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    for file in (checkpoint.FILE, WeightsDir.TENSORS):
-        ours, theirs = load_file(one / file), load_file(other / file)
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-
-    def curve(out: Path) -> list[dict]:
-        lines = (out / "metrics.jsonl").read_text().splitlines()
-        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-    assert curve(one) == curve(other)
 
 
 def test_resumed_training_is_the_uninterrupted_one(salts: Path, tmp_path: Path) -> None:

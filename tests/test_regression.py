@@ -13,6 +13,7 @@ import torch
 from conftest import Cli
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
+from trainings import assert_same_tensors
 
 from matgen_core import Compositions, Dataset, discover
 from matgen_core.errors import DataError, InvalidOption, WeightsError
@@ -163,11 +164,7 @@ def test_resumed_training_is_the_uninterrupted_one(
     with pytest.raises(InvalidOption, match="--resume"):
         tiny_job(component, table, halves, **settings).run()
     tiny_job(component, table, halves, resume=True, **settings).run()
-    for file in (checkpoint.FILE, WeightsDir.TENSORS):
-        ours, theirs = load_file(whole / file), load_file(halves / file)
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    assert_same_tensors(whole, halves)
 
 
 def test_a_constant_rate_does_not_hang_on_the_number_of_epochs(table: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Element
 from safetensors.numpy import load_file
+from trainings import assert_same_tensors
 
 from matgen_core import Compositions, Dataset, Encoder, Options, Validator, discover
 from matgen_core.errors import InvalidOption, WeightsError
@@ -179,14 +180,6 @@ def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> Genera
     )
 
 
-def assert_same_training(one: Path, other: Path) -> None:
-    for file in (checkpoint.FILE, WeightsDir.TENSORS):
-        ours, theirs = load_file(one / file), load_file(other / file)
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-
-
 def test_training_leaves_weights_that_sample(salts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     tiny_job(salts, out).run()
@@ -218,7 +211,7 @@ def test_resumed_training_is_the_uninterrupted_one(salts: Path, tmp_path: Path) 
     tiny_job(salts, tmp_path / "whole", epochs=1, recipe=slow).run()
     tiny_job(salts, tmp_path / "halves", epochs=0.28, recipe=slow).run()
     tiny_job(salts, tmp_path / "halves", epochs=1, recipe=slow, resume=True).run()
-    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+    assert_same_tensors(tmp_path / "whole", tmp_path / "halves")
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, checkpoints: int) -> None:
@@ -283,7 +276,7 @@ def test_a_training_stopped_in_its_rounds_goes_on_to_the_same_end(
         with pytest.raises(KeyboardInterrupt):
             halves.run()
     tiny_job(salts, tmp_path / "halves", epochs=1.5, recipe=recipe, resume=True).run()
-    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+    assert_same_tensors(tmp_path / "whole", tmp_path / "halves")
 
 
 def test_a_round_with_nothing_to_learn_from_says_so(salts: Path, tmp_path: Path) -> None:

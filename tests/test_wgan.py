@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from trainings import assert_same_training
 
 from matgen_core import Compositions, discover
 from matgen_core.errors import InvalidOption, WeightsError
@@ -251,20 +251,6 @@ def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> Genera
 
 def checkpoint_tensors(out: Path) -> dict[str, np.ndarray]:
     return load_file(out / checkpoint.FILE)
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    for file in (checkpoint.FILE, WeightsDir.TENSORS):
-        ours, theirs = load_file(one / file), load_file(other / file)
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-
-    def curve(out: Path) -> list[dict]:
-        lines = (out / "metrics.jsonl").read_text().splitlines()
-        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-    assert curve(one) == curve(other)
 
 
 @pytest.mark.parametrize("loss", ["gradient-penalty", "weight-clipping"])
