@@ -167,6 +167,34 @@ class GeneratorJob(Job):
         verdicts = {name: asking.verdicts(v, drawn) for name, v in self.validators.items()}
         return metrics.quality(drawn, verdicts, self.known)
 
+    def candidates(
+        self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int
+    ) -> Compositions:
+        """The different valid ones among `n` samples that are no training compounds.
+
+        Held-out compounds count as unknown, as they are to the network.
+
+        Args:
+            sample: a generator's ``sample(n, seed)``.
+            n: how many to draw.
+            seed: of the drawing.
+
+        Raises:
+            InvalidOption: there is none.
+        """
+        drawn = draw(sample, self.encoder, n, seed)
+        known = self.known
+        trained = known.fingerprints[known.role == Known.TRAINED]
+        kept = drawn.first_occurrence() & ~weights.member(drawn.fingerprints(), trained)
+        for validator in self.validators.values():
+            kept &= asking.verdicts(validator, drawn)
+        if not kept.any():
+            raise InvalidOption(
+                f"none of {n:,} samples is new and valid: train for more epochs before the "
+                "rounds, or draw more"
+            )
+        return drawn[kept]
+
     def _card(self) -> dict[str, Any]:
         return {"encoder": self.encoder_name}
 

@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Element
 from safetensors.numpy import load_file
-from trainings import assert_same_tensors
+from trainings import assert_same_tensors, stop_after
 
 from matgen_core import Compositions, Dataset, Encoder, Options, Validator, discover
 from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import WeightsDir, write_weights
-from matgen_networks import checkpoint
 from matgen_onehot.encoder import ALPHABET
 from matgen_rnn import train
 from matgen_rnn.model import NOTHING, Shape, Writer, sequences
@@ -214,19 +213,6 @@ def test_resumed_training_is_the_uninterrupted_one(salts: Path, tmp_path: Path) 
     assert_same_tensors(tmp_path / "whole", tmp_path / "halves")
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, checkpoints: int) -> None:
-    """Interrupt the training that follows once it has written so many checkpoints."""
-    write, written = checkpoint.write, []
-
-    def once_more(*args: object) -> None:
-        write(*args)
-        written.append(args)
-        if len(written) == checkpoints:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "write", once_more)
-
-
 ROUNDS = {"rounds": 2, "drawn": 400, "interval": 20, "temperature": 1.2}
 
 
@@ -285,7 +271,7 @@ def test_a_round_with_nothing_to_learn_from_says_so(salts: Path, tmp_path: Path)
             return np.zeros(len(compositions), np.bool_)
 
     job = tiny_job(salts, tmp_path, epochs=0.1, recipe=ROUNDS)
-    with pytest.raises(InvalidOption, match="round 1: none of 400 samples is new and valid"):
+    with pytest.raises(InvalidOption, match="none of 400 samples is new and valid"):
         replace(job, validators={"nothing": Nothing(Options())}).run()
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from trainings import assert_same_training
+from trainings import assert_same_tensors, assert_same_training, stop_after
 
 from matgen_core import Compositions, discover
 from matgen_core.errors import InvalidOption, WeightsError
@@ -67,7 +69,7 @@ TABLE = {
         "flat": 6 * 4 * 128,
     },
 }
-TABLE["icsd"] = TABLE["compact"] = TABLE["mp"]
+TABLE["icsd"] = TABLE["compact"] = TABLE["novel"] = TABLE["mp"]
 
 
 def input_shapes(network, layers, x):
@@ -394,6 +396,102 @@ def test_judge_counts_by_hand(salts, tmp_path):
     total = measured["recovered_train"] * job.data.n_train
     total += measured["recovered_held_out"] * job.data.n_held_out
     assert total == pytest.approx(1)
+
+
+def test_candidates_by_hand(salts, tmp_path):
+    """New to the network, valid, each once: held-out compounds are as new as unknown ones."""
+    job = tiny_job(salts, tmp_path / "out", screen=["charge", "eneg"])
+    trained, held_out = (
+        job.dataset.compositions[job.rows(role)[:1]] for role in (Known.TRAINED, Known.HELD_OUT)
+    )
+    others = Compositions.from_formulas(["CdO", "CdO", "CdO5", "CdSe"])
+    drawn = Compositions.concatenate([trained, others, held_out])
+    grids = np.concatenate([job.encoder.encode(drawn), np.zeros((1, *GRID), np.uint8)])
+    found = job.candidates(lambda n, seed: grids, len(grids), 0)
+    assert found.to_formulas() == ["CdO", "CdSe", *held_out.to_formulas()]
+    with pytest.raises(InvalidOption, match="none of 1 samples is new and valid"):
+        job.candidates(lambda n, seed: grids[:1], 1, 0)
+
+
+# --- rounds --------------------------------------------------------------------------------------
+
+sizes = st.lists(st.integers(1, 8), min_size=1, max_size=200).map(np.array)
+
+
+@given(sizes, sizes, st.integers(0, 2**32))
+def test_chosen_candidates_have_the_numbers_of_elements_of_known_compounds(there, known, seed):
+    rows = train.alike(there, known, 20_000, seed)
+    assert rows.shape == (20_000,)
+    share, wanted = (np.bincount(n, minlength=9) / len(n) for n in (there, known))
+    chosen = np.bincount(there[rows], minlength=9) / 20_000
+    assert (chosen[share == 0] == 0).all()
+    ratio = wanted[share > 0] / share[share > 0]
+    if ((ratio > 0.1) & (ratio < 10)).all():
+        among = wanted[share > 0].sum()  # some sizes no candidate has
+        np.testing.assert_allclose(chosen, np.where(share > 0, wanted, 0) / among, atol=0.03)
+
+
+ROUNDS = {"rounds": 2, "drawn": 80}
+"""Of five steps each; a training of the salts for one epoch is of 23."""
+
+
+@pytest.fixture
+def told(monkeypatch) -> Compositions:
+    """What candidates are chosen from in all rounds: that a tiny network finds some is chance."""
+    new = Compositions.from_formulas(["CdO", "CdS", "HgO", "HgS", "CdSO4", "CdSeO4", "BaSO4"])
+
+    def candidates(job: GeneratorJob, sample, n: int, seed: int) -> Compositions:
+        drawn = sample(n, seed)
+        assert drawn.shape == (n, *GRID)
+        return new[np.random.default_rng(drawn.view(np.uint32).ravel()[:100]).permutation(7)[:5]]
+
+    monkeypatch.setattr(GeneratorJob, "candidates", candidates)
+    return new
+
+
+def test_in_rounds_candidates_stand_for_known_compounds(salts, told, tmp_path, monkeypatch):
+    seen: list[str] = []
+    of_critic = train.Losses.of_critic
+
+    def spied(self, real, z, mix):
+        seen.extend(job.encoder.decode(real.numpy().astype(np.uint8)).to_formulas())
+        return of_critic(self, real, z, mix)
+
+    monkeypatch.setattr(train.Losses, "of_critic", spied)
+    job = tiny_job(salts, tmp_path / "out", recipe=ROUNDS)
+    trained = set(job.dataset.compositions[job.rows(Known.TRAINED)].to_formulas())
+    job.run()
+    before, later = 23 * 8 * 2, 5 * 8 * 2
+    assert len(seen) == before + 2 * later
+    assert set(seen[:before]) <= trained
+    first, second = set(seen[before : before + later]), set(seen[before + later :])
+    assert len(first | second) > 5
+    assert first != second
+    assert first | second <= set(told.to_formulas())
+    ternary = (Compositions.from_formulas(seen[before:]).n_elements > 2).sum()
+    assert ternary < 20  # of 160, as all salts are binary; unbalanced, two or three in five
+    assert WeightsDir(tmp_path / "out").card.training["rounds"] == 2
+
+
+@pytest.mark.parametrize("checkpoints", [8, 9, 10])
+def test_a_training_stopped_in_its_rounds_goes_on_to_the_same_end(
+    salts, told, tmp_path, monkeypatch, checkpoints
+):
+    """Steps 24 to 28 and 29 to 33 are its rounds; a checkpoint every three."""
+    tiny_job(salts, tmp_path / "whole", recipe=ROUNDS).run()
+    with monkeypatch.context() as patch:
+        stop_after(patch, checkpoints)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_job(salts, tmp_path / "halves", recipe=ROUNDS).run()
+    tiny_job(salts, tmp_path / "halves", recipe=ROUNDS, resume=True).run()
+    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_rounds_can_follow_a_training_that_had_none(salts, told, tmp_path):
+    tiny_job(salts, tmp_path / "whole", recipe=ROUNDS).run()
+    tiny_job(salts, tmp_path / "halves", recipe=ROUNDS | {"rounds": 0}).run()
+    tiny_job(salts, tmp_path / "halves", recipe=ROUNDS, resume=True).run()
+    assert_same_tensors(tmp_path / "whole", tmp_path / "halves")
 
 
 @pytest.mark.cuda

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from matgen_core.weights import WeightsDir
@@ -31,3 +32,16 @@ def assert_same_training(one: Path, other: Path) -> None:
         return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
     assert curve(one) == curve(other)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, checkpoints: int) -> None:
+    """Interrupt the training that follows once it has written so many checkpoints."""
+    write, written = checkpoint.write, []
+
+    def once_more(*args: object) -> None:
+        write(*args)
+        written.append(args)
+        if len(written) == checkpoints:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write", once_more)

@@ -31,7 +31,7 @@ def resume(
 ) -> dict[str, Any]:
     """The progress of the training in ``job.out``, its checkpoint restored where there is one.
 
-    More epochs may be asked for than before; everything else must be the same.
+    More epochs or rounds may be asked for than before; everything else must be the same.
 
     Args:
         job: makes its folder if need be, and drops from `METRICS` what will be done again.
@@ -49,7 +49,7 @@ def resume(
         WeightsError: the checkpoint is damaged.
     """
     identity = {
-        "recipe": job.recipe.model_dump(mode="json", exclude={"epochs"}),
+        "recipe": job.recipe.model_dump(mode="json", exclude={"epochs", "rounds"}),
         "seed": job.seed,
         "data": job.data.model_dump(mode="json", exclude={"attribution"}),
     }

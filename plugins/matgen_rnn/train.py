@@ -22,12 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matgen_core import asking
-from matgen_core.compositions import Compositions
 from matgen_core.errors import InvalidOption
 from matgen_core.training import GeneratorJob
-from matgen_core.training import draw as draw_compositions
-from matgen_core.weights import Known, member
+from matgen_core.weights import Known
 from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
 from matgen_networks.progress import training_progress
@@ -103,28 +100,14 @@ def train(job: GeneratorJob) -> None:
         if number == 0:
             elements, counts = known
         else:
-            elements, counts = sequences(job.encoder.encode(candidates(number)), order)
+            candidates = job.candidates(warmer, recipe.drawn, seed=number)
+            elements, counts = sequences(job.encoder.encode(candidates), order)
         return elements.to(device), counts.to(device)
 
-    def candidates(number: int) -> Compositions:
-        """The different valid ones among the teacher's samples that are no training compounds."""
+    def warmer(n: int, seed: int) -> NDArray[Any]:
+        """Samples that a round's candidates are among."""
         options = RnnOptions(temperature=recipe.temperature)
-        drawn = draw_compositions(
-            lambda n, seed: sample(teacher, shape.longest, n, seed, options),
-            job.encoder,
-            recipe.drawn,
-            seed=number,
-        )
-        trained = job.known.fingerprints[job.known.role == Known.TRAINED]
-        kept = drawn.first_occurrence() & ~member(drawn.fingerprints(), trained)
-        for validator in job.validators.values():
-            kept &= asking.verdicts(validator, drawn)
-        if not kept.any():
-            raise InvalidOption(
-                f"round {number}: none of {recipe.drawn:,} samples is new and valid; "
-                "train for more epochs first, or draw more"
-            )
-        return drawn[kept]
+        return sample(teacher, shape.longest, n, seed, options)
 
     def step(number: int) -> Tensor:
         """One update; the loss."""

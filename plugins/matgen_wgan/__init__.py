@@ -15,7 +15,10 @@ PAPER = "doi:10.1038/s41524-020-00352-0"
 
 
 class WganRecipe(Options):
-    """How a WGAN is trained. The defaults are the paper's, for all that presets don't set."""
+    """How a WGAN is trained. The defaults are the paper's, for all that presets don't set.
+
+    Rounds may follow, in which its own new candidates are what the critic takes for real.
+    """
 
     network: Network = Field(description="Layers of the two networks.")
     loss: Literal["gradient-penalty", "weight-clipping"] = Field(
@@ -40,6 +43,16 @@ class WganRecipe(Options):
     )
     averaging: float = Field(
         0.0, ge=0, lt=1, description="Decay of the running average of generator weights shipped."
+    )
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How often the network, after its epochs, goes on to learn from its own "
+        "samples: from the new candidates among them (Gulcehre et al., arXiv:2308.08998).",
+    )
+    drawn: int = Field(
+        50_000, ge=1, description="Samples drawn for a round, and samples learned from in it."
     )
     interval: int = Field(
         500, ge=1, description="Generator steps between two evaluations and checkpoints."
@@ -70,6 +83,8 @@ PRESETS = {
         averaging=0.998,
     ),
 }
+# The same, told by the validators what passes.
+PRESETS["novel"] = PRESETS["compact"].model_copy(update={"rounds": 8})
 WEIGHTS = Path(__file__).parent / "weights"
 
 

@@ -1,7 +1,9 @@
 """Training a Wasserstein GAN, top to bottom.
 
 Arjovsky et al. (arXiv:1701.07875), Gulrajani et al. (arXiv:1704.00028); the paper's use of it:
-npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0.
+npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0. After that, if asked for, rounds in
+which the new candidates among its own samples stand for the known compounds (a form of
+self-training; Gulcehre et al., arXiv:2308.08998).
 
 The directory written is usable from the first interval on: it holds the best generator so far,
 by its yield (new valid candidates per sample, see `matgen_core.metrics`), beside the checkpoint
@@ -14,15 +16,17 @@ import copy
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
 from matgen_core.training import GeneratorJob
-from matgen_core.weights import WeightsDir
+from matgen_core.weights import Known, WeightsDir
 from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
 from matgen_networks.layers import Downsampler, Upsampler
@@ -33,6 +37,8 @@ from matgen_wgan.generator import sample
 LOGGED = ("critic_loss", "generator_loss", "wasserstein")
 """Means over an interval, beside the quality of a sample."""
 FINAL_SAMPLES = 100_000
+MOST_REPEATED = 10
+"""How many times as often as it was drawn a number of elements is learned from, at most."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,31 @@ class Losses:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.mixed_precision)
 
 
+def alike(
+    candidates: NDArray[np.intp], known: NDArray[np.intp], n: int, seed: int
+) -> NDArray[np.intp]:
+    """Choose among candidates so that the numbers of elements are those of known compounds.
+
+    Of more elements, more compositions balance: a network left to its own candidates soon writes
+    nothing else.
+
+    Args:
+        candidates: number of elements of each.
+        known: number of elements of each.
+        n: how many to choose, with repetitions.
+        seed: of the choice.
+
+    Returns:
+        Which candidates.
+    """
+    longest = max(candidates.max(), known.max()) + 1
+    there, wanted = (np.bincount(x, minlength=longest) / len(x) for x in (candidates, known))
+    # Of what is rare among candidates, a few would be shown again and again.
+    weight = np.clip(wanted[candidates] / there[candidates], 1 / MOST_REPEATED, MOST_REPEATED)
+    random = np.random.default_rng(seed)
+    return random.choice(len(candidates), n, p=weight / weight.sum())
+
+
 def train(job: GeneratorJob) -> None:
     """Train, and leave a directory of weights in ``job.out``.
 
@@ -95,22 +126,25 @@ def train(job: GeneratorJob) -> None:
     random = torch.Generator(device).manual_seed(job.seed)
     torch.manual_seed(job.seed)  # initial weights
 
-    grids = torch.from_numpy(job.training_grids()).to(device)  # uint8: a cell a byte
-    grid = (grids.shape[1], grids.shape[2])
+    known = job.training_grids()
+    grid = (known.shape[1], known.shape[2])
     generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
     critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
     # What is shipped: a running average of the generator, statistics of its norms included.
     shipped = copy.deepcopy(generator)
+    teacher = copy.deepcopy(shipped).eval()  # whose samples a round's candidates are
     averages, averaged = training.floats(shipped), training.floats(generator)
 
     adam: dict[str, Any] = {"betas": recipe.betas, "fused": True}
     generator_adam = torch.optim.Adam(generator.parameters(), recipe.lr_generator, **adam)
     critic_adam = torch.optim.Adam(critic.parameters(), recipe.lr_critic, **adam)
-    modules = {"generator": generator, "critic": critic, "shipped": shipped}
+    modules = {"generator": generator, "critic": critic, "shipped": shipped, "teacher": teacher}
     optimizers = {"generator_adam": generator_adam, "critic_adam": critic_adam}
 
     batch = recipe.batch_size
-    total = max(1, math.ceil(recipe.epochs * len(grids) / (batch * recipe.critic_steps)))
+    before_rounds = max(1, math.ceil(recipe.epochs * len(known) / (batch * recipe.critic_steps)))
+    per_round = math.ceil(recipe.drawn / (batch * recipe.critic_steps))
+    total = before_rounds + recipe.rounds * per_round
     progress = training.resume(job, modules, optimizers, random, best=-1.0)
 
     losses = Losses(generator, critic, recipe, mixed_precision=cuda)
@@ -121,8 +155,26 @@ def train(job: GeneratorJob) -> None:
     def latent() -> Tensor:
         return torch.randn(batch, recipe.network.latent, generator=random, device=device)
 
+    @lru_cache(maxsize=1)
+    def lesson(number: int) -> Tensor:
+        """What the critic takes for real in a round, uint8 [N, *grid]: a cell a byte.
+
+        In round 0 the known compounds; then new candidates among the teacher's samples.
+        """
+        if number == 0:
+            return torch.from_numpy(known).to(device)
+        drawn = partial(sample, teacher, recipe.network.latent, batch_size=1024)
+        candidates = job.candidates(drawn, recipe.drawn, seed=number)
+        trained = job.dataset.compositions.n_elements[job.rows(Known.TRAINED)]
+        rows = alike(candidates.n_elements, trained, recipe.drawn, seed=number)
+        return torch.from_numpy(job.encoder.encode(candidates)[rows]).to(device)
+
     def step(number: int) -> Tensor:
         """`critic_steps` critic updates and one of the generator; `LOGGED`, float32 [3]."""
+        rounds, place = divmod(number - 1 - before_rounds, per_round)
+        if number > before_rounds and place == 0:
+            teacher.load_state_dict(shipped.state_dict())
+        grids = lesson(max(0, 1 + rounds))
         slowed = training.falling(number, total, recipe.decay)
         generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
         critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
@@ -158,8 +210,8 @@ def train(job: GeneratorJob) -> None:
                 **recipe.model_dump(exclude={"network"}),
                 **training.account(
                     progress,
-                    seen=progress["step"] * batch * recipe.critic_steps,
-                    of=len(grids),
+                    seen=min(progress["step"], before_rounds) * batch * recipe.critic_steps,
+                    of=len(known),
                     device=device,
                     precision="bfloat16" if cuda else "float32",
                 ),
