@@ -104,6 +104,7 @@ def bench(session: nox.Session) -> None:
         f"millions.py {' '.join(map(str, millions))}",
         "reconstruction.py",
         "sampling.py",
+        "training_speed.py",
         "lithium.py",
         "formation_energy.py",
         "band_gap.py own",

@@ -26,6 +26,7 @@ ORDER = (
     "featuriser",
     "validators",
     "round_trip",
+    "training_speed",
     "evaluation",
     "memory",
     "fresh_install",

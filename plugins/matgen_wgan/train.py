@@ -122,7 +122,6 @@ def train(job: GeneratorJob) -> None:
     """
     recipe: WganRecipe = job.recipe
     device = devices.resolve(job.device)
-    cuda = device.type == "cuda"
     random = torch.Generator(device).manual_seed(job.seed)
     torch.manual_seed(job.seed)  # initial weights
 
@@ -147,9 +146,10 @@ def train(job: GeneratorJob) -> None:
     total = before_rounds + recipe.rounds * per_round
     progress = training.resume(job, modules, optimizers, random, best=-1.0)
 
-    losses = Losses(generator, critic, recipe, mixed_precision=cuda)
+    mixed_precision = devices.has_bfloat16(device)
+    losses = Losses(generator, critic, recipe, mixed_precision)
     critic_loss, generator_loss = losses.of_critic, losses.of_generator
-    if cuda:  # on a CPU compilation gained nothing
+    if device.type == "cuda":  # on a CPU compilation gained nothing
         critic_loss, generator_loss = torch.compile(critic_loss), torch.compile(generator_loss)
 
     def latent() -> Tensor:
@@ -213,7 +213,7 @@ def train(job: GeneratorJob) -> None:
                     seen=min(progress["step"], before_rounds) * batch * recipe.critic_steps,
                     of=len(known),
                     device=device,
-                    precision="bfloat16" if cuda else "float32",
+                    precision="bfloat16" if mixed_precision else "float32",
                 ),
             },
             measured=measured,

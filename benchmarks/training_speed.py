@@ -1,0 +1,112 @@
+"""Training steps of the WGAN with gradient penalty, beside the way they are usually written.
+
+python benchmarks/training_speed.py [--device cpu] [--preset compact] [--steps 8]
+
+The usual way: plain modules in float32, Adam, and the penalty by differentiating twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from common import write
+from torch import Tensor
+
+from matgen_networks import device as devices
+from matgen_wgan import PRESETS, WganRecipe, model
+from matgen_wgan.train import Losses
+
+ROUNDS = 7
+"""Every way is timed in each of them, one after the other; the median counts."""
+
+
+def usual(losses: Losses, real: Tensor, z: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+    """The critic's loss with `torch.autograd.grad`."""
+    fake = losses.generator(z).detach()
+    between = (real + mix * (fake - real)).requires_grad_()
+    (gradient,) = torch.autograd.grad(losses.critic(between).sum(), between, create_graph=True)
+    wasserstein = losses.critic(real).mean() - losses.critic(fake).mean()
+    penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    return losses.recipe.penalty * penalty - wasserstein, wasserstein
+
+
+def steps(
+    recipe: WganRecipe, device: torch.device, *, own: bool, half: bool, compiled: bool
+) -> Callable[[int], None]:
+    """A function that does so many generator steps, and the critic's before each."""
+    torch.manual_seed(0)
+    layout = torch.channels_last if own else torch.contiguous_format
+    generator = model.generator(recipe.network, (85, 8)).to(device, memory_format=layout)
+    critic = model.critic(recipe.network, (85, 8)).to(device, memory_format=layout)
+    adams = [torch.optim.Adam(m.parameters(), 3e-4, fused=own) for m in (critic, generator)]
+    losses = Losses(generator, critic, recipe, half)
+    of_critic = losses.of_critic if own else lambda *inputs: usual(losses, *inputs)
+    of_generator = losses.of_generator
+    if compiled:
+        of_critic, of_generator = torch.compile(of_critic), torch.compile(of_generator)
+    batch, latent = recipe.batch_size, recipe.network.latent
+    real = (torch.rand(batch, 85, 8, device=device) < 0.005).float()
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            for _ in range(recipe.critic_steps):
+                z = torch.randn(batch, latent, device=device)
+                adams[0].zero_grad()
+                of_critic(real, z, torch.rand(batch, 1, 1, device=device))[0].backward()
+                adams[0].step()
+            critic.requires_grad_(False)
+            adams[1].zero_grad()
+            of_generator(torch.randn(batch, latent, device=device)).backward()
+            adams[1].step()
+            critic.requires_grad_(True)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--preset", default="compact", choices=PRESETS)
+    parser.add_argument("--steps", type=int, default=8)
+    arguments = parser.parse_args()
+    device, recipe = devices.resolve(arguments.device), PRESETS[arguments.preset]
+    ways = {
+        "as usually written": {"own": False, "half": False, "compiled": False},
+        "float32": {"own": True, "half": False, "compiled": False},
+        "float32, compiled": {"own": True, "half": False, "compiled": True},
+        "bfloat16": {"own": True, "half": True, "compiled": False},
+        "bfloat16, compiled": {"own": True, "half": True, "compiled": True},
+    }
+    runs = {way: steps(recipe, device, **settings) for way, settings in ways.items()}
+    seconds = np.zeros((ROUNDS, len(runs)))
+    for run in runs.values():
+        run(2)  # compiles, and chooses algorithms
+    for once in seconds:
+        for place, run in enumerate(runs.values()):
+            began = time.perf_counter()
+            run(arguments.steps)
+            once[place] = time.perf_counter() - began
+    samples = arguments.steps * recipe.critic_steps * recipe.batch_size
+    ratios = np.median(seconds[:, :1] / seconds, axis=0)
+    write(
+        "training_speed",
+        f"Training the WGAN, preset `{arguments.preset}`, on {devices.describe(device)}",
+        ("", "samples/s", "times as usually written"),
+        [
+            (way, round(rate), float(ratio))
+            for way, rate, ratio in zip(
+                runs, samples / np.median(seconds, axis=0), ratios, strict=True
+            )
+        ],
+        notes=["Samples of the critic's steps; the generator's are part of the time."],
+    )
+
+
+if __name__ == "__main__":
+    main()
