@@ -10,7 +10,6 @@ compounds; their share in `matgen_networks.training.METRICS` is there to be look
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,8 @@ from matgen_core.training import GeneratorJob
 from matgen_core.weights import Known
 from matgen_dice import DiceOptions, DiceRecipe, density
 from matgen_dice.model import Coder, dice_loss
-from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
-from matgen_networks.progress import training_progress
+from matgen_networks import training
 
 FITTED = 50_000
 """Training compounds whose codes the shipped densities are fitted to."""
@@ -61,19 +59,19 @@ def train(job: GeneratorJob) -> None:
 
     batch = recipe.batch_size
     total = max(1, math.ceil(recipe.epochs * len(grids) / batch))
-    progress = training.resume(job, modules, optimizers, random)
+    progress, save = training.resume(job, modules, optimizers, random)
 
     loss = torch.compile(loss_of) if device.type == "cuda" else loss_of
 
-    def step(number: int) -> Tensor:
-        """One update; the loss."""
+    def step(number: int) -> dict[str, Tensor]:
+        """One update."""
         adam.param_groups[0]["lr"] = recipe.lr * training.falling(number, total, recipe.decay)
         rows = torch.randint(len(grids), (batch,), generator=random, device=device)
         adam.zero_grad()
         of_rows = loss(coder, grids[rows].float(), mixed_precision)
         of_rows.backward()
         adam.step()
-        return of_rows.detach()
+        return {"loss": of_rows.detach()}
 
     def there_and_back(given: NDArray[np.uint8]) -> NDArray[np.float32]:
         return devices.in_batches(coder, torch.from_numpy(given), 1024)
@@ -122,37 +120,17 @@ def train(job: GeneratorJob) -> None:
             measured=measured,
         )
 
-    with training_progress(job.name, total, progress["step"]) as report:
-        while progress["step"] < total:
-            started = time.perf_counter()
-            to_next = recipe.interval - progress["step"] % recipe.interval
-            steps = min(to_next, total - progress["step"])
-            coder.train()
-            losses = torch.zeros((), device=device)
-            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
-                losses += step(number)
-                report.advance()
-            coder.eval()
-            progress["step"] += steps
-            fitted = densities(recipe.evaluate, seed=progress["step"])
-            measured = measure(fitted, recipe.evaluate, recipe.evaluate)
-            progress["seconds"] += time.perf_counter() - started
-            line = {
-                "step": progress["step"],
-                "samples_seen": progress["step"] * batch,
-                "seconds": round(progress["seconds"], 1),
-                "loss": float(losses) / steps,
-                **measured,
-            }
-            training.log(job.out / training.METRICS, line)
-            write(fitted, measured)
-            checkpoint.write(job.out, modules, optimizers, random, progress)
-            shown = ("reconstructed_train", "reconstructed_held_out", "valid", "novel", "yield")
-            shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
-            report.note(
-                f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
-                f"loss {line['loss']:.4f}  {shares}"
-            )
+    def judge() -> dict[str, float]:
+        coder.eval()
+        fitted = densities(recipe.evaluate, seed=progress["step"])
+        measured = measure(fitted, recipe.evaluate, recipe.evaluate)
+        write(fitted, measured)
+        coder.train()
+        return measured
+
+    rates = ("reconstructed_train", "reconstructed_held_out", "valid", "novel", "yield")
+    shown = {"loss": ".4f", **dict.fromkeys(rates, ".1%")}
+    training.run(job, progress, total, step, judge, save, batch=batch, shown=shown)
 
     # What is shipped is measured as it is stored, in half precision, on every held-out compound
     # and as many of the training compounds.

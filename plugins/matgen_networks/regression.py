@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -25,9 +24,8 @@ from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Predictor
 from matgen_core.training import PredictorJob
 from matgen_core.weights import Known, WeightsDir
-from matgen_networks import checkpoint, stored, training
 from matgen_networks import device as devices
-from matgen_networks.progress import training_progress
+from matgen_networks import stored, training
 from matgen_onehot.encoder import ALPHABET
 
 ELEMENTS: tuple[str, ...] = tuple(sorted((*ALPHABET, "Kr"), key=ATOMIC_NUMBER.__getitem__))
@@ -167,9 +165,9 @@ def train(
     n_trained = len(job.rows(Known.TRAINED))
     total = max(1, math.ceil(recipe.epochs * n_trained / batch))
     modules, optimizers = {"network": network, "shipped": shipped}, {"adam": adam}
-    progress = training.resume(job, modules, optimizers, random, best=math.inf)
+    progress, save = training.resume(job, modules, optimizers, random, best=math.inf)
 
-    def judge(role: int) -> dict[str, float]:
+    def errors(role: int) -> dict[str, float]:
         of_role = job.rows(role)
         if not len(of_role):  # of a small table
             return {}
@@ -193,39 +191,23 @@ def train(
             measured=measured,
         )
 
-    with training_progress(job.name, total, progress["step"]) as report:
-        while progress["step"] < total:
-            steps = min(recipe.interval, total - progress["step"])
-            started = time.perf_counter()
-            network.train()
-            loss = torch.zeros((), device=device)
-            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
-                loss += step(number, total)
-                training.average(averages, averaged, recipe.averaging, number)
-                report.advance()
-            progress["step"] += steps
-            progress["seconds"] += time.perf_counter() - started
-            measured = {f"validation_{key}": v for key, v in judge(Known.VALIDATION).items()}
-            line: dict[str, Any] = {
-                "step": progress["step"],
-                "samples_seen": progress["step"] * batch,
-                "seconds": round(progress["seconds"], 1),
-                "loss": loss.item() / steps,
-                **measured,
-            }
-            training.log(job.out / training.METRICS, line)
-            error = measured.get("validation_mae", math.nan)
-            if not error >= progress["best"]:  # nor is NaN: unvalidated, the last is best
-                progress["best"] = error
-                write(measured)
-            checkpoint.write(job.out, modules, optimizers, random, progress)
-            report.note(
-                f"step {progress['step']:,}/{total:,}  loss {line['loss']:.4f}  "
-                f"validation MAE {error:.4f}, "
-                f"best {progress['best']:.4f}"
-            )
+    def averaged_step(number: int) -> dict[str, Tensor]:
+        loss = step(number, total)
+        training.average(averages, averaged, recipe.averaging, number)
+        return {"loss": loss}
+
+    def judge() -> dict[str, float]:
+        measured = {f"validation_{key}": v for key, v in errors(Known.VALIDATION).items()}
+        error = measured.get("validation_mae", math.nan)
+        if not error >= progress["best"]:  # nor is NaN: unvalidated, the last is best
+            progress["best"] = error
+            write(measured)
+        return measured
+
+    shown = {"loss": ".4f", "validation_mae": ".4f"}
+    training.run(job, progress, total, averaged_step, judge, save, batch=batch, shown=shown)
 
     best = load_file(job.out / WeightsDir.TENSORS)
     shipped.load_state_dict({key: value.float() for key, value in best.items()})
-    measured = {f"validation_{key}": value for key, value in judge(Known.VALIDATION).items()}
-    job.remeasure(judge(Known.HELD_OUT) | measured)
+    measured = {f"validation_{key}": value for key, value in errors(Known.VALIDATION).items()}
+    job.remeasure(errors(Known.HELD_OUT) | measured)

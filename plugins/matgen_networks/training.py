@@ -1,9 +1,11 @@
-"""What the trainings of all networks share: going on, metrics, falling rates, averages."""
+"""What the trainings of all networks share: going on, intervals, falling rates, averages."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from matgen_core.errors import DataError, InvalidOption, WeightsError
 from matgen_core.weights import write_atomically
 from matgen_networks import checkpoint
 from matgen_networks import device as devices
+from matgen_networks.progress import training_progress
 
 if TYPE_CHECKING:
     from matgen_core.training import Job
@@ -28,7 +31,7 @@ def resume(
     optimizers: Mapping[str, torch.optim.Optimizer],
     random: torch.Generator,
     **fresh: Any,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Callable[[], None]]:
     """The progress of the training in ``job.out``, its checkpoint restored where there is one.
 
     More epochs or rounds may be asked for than before; everything else must be the same.
@@ -41,7 +44,7 @@ def resume(
         fresh: what progress a new training has made, beside ``step`` 0 and 0 ``seconds``.
 
     Returns:
-        What `checkpoint.write` gets as its progress.
+        The progress, to be kept up to date, and what writes a checkpoint of it.
 
     Raises:
         InvalidOption: the folder holds a training and resuming was not asked for, or it is one
@@ -66,7 +69,67 @@ def resume(
             )
     job.out.mkdir(parents=True, exist_ok=True)
     forget_after(job.out / METRICS, progress["step"])
-    return progress
+    return progress, partial(checkpoint.write, job.out, modules, optimizers, random, progress)
+
+
+def run(
+    job: Job,
+    progress: dict[str, Any],
+    total: int,
+    step: Callable[[int], Mapping[str, Tensor]],
+    judge: Callable[[], Mapping[str, float]],
+    save: Callable[[], None],
+    *,
+    batch: int,
+    shown: Mapping[str, str],
+) -> None:
+    """Take the steps that are left of a training, and look at it after every interval.
+
+    Args:
+        job: its recipe says how many steps an interval has; what is seen goes to its `METRICS`.
+        progress: what `resume` gave.
+        total: number of steps.
+        step: called with the number of a step, 1 for the first; its losses by name, [] each,
+            whose means over the interval are logged.
+        judge: called after an interval: writes the weights if they are worth it; figures to log.
+        save: what `resume` gave beside it.
+        batch: compounds a step.
+        shown: of the figures logged, those that the user is told, each with its format.
+    """
+    interval = job.recipe.interval
+    with training_progress(job.name, total, progress["step"]) as report:
+        while progress["step"] < total:
+            started = time.perf_counter()
+            before = progress["step"]
+            steps = min(interval - before % interval, total - before)
+            sums: dict[str, Tensor] = {}
+            for number in range(before + 1, before + steps + 1):
+                for name, loss in step(number).items():
+                    sums[name] = sums[name] + loss if name in sums else loss
+                report.advance()
+            means = {name: float(loss) / steps for name, loss in sums.items()}
+            trained = time.perf_counter()
+            progress["step"] += steps
+            progress["seconds"] += trained - started
+            measured = judge()
+            progress["seconds"] += time.perf_counter() - trained
+            line = {
+                "step": progress["step"],
+                "samples_seen": progress["step"] * batch,
+                "seconds": round(progress["seconds"], 1),
+                **means,
+                **measured,
+            }
+            log(job.out / METRICS, line)
+            save()
+            figures = "  ".join(
+                f"{name.replace('_', ' ')} {line[name]:{form}}"
+                for name, form in shown.items()
+                if name in line
+            )
+            report.note(
+                f"step {line['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  {figures}"
+            )
 
 
 def forget_after(path: Path, step: int) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -25,9 +24,8 @@ from torch import Tensor
 from matgen_core.errors import InvalidOption
 from matgen_core.training import GeneratorJob
 from matgen_core.weights import Known
-from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
-from matgen_networks.progress import training_progress
+from matgen_networks import training
 from matgen_onehot.encoder import ALPHABET, OneHot
 from matgen_rnn import RnnOptions, RnnRecipe
 from matgen_rnn.generator import sample
@@ -92,7 +90,7 @@ def train(job: GeneratorJob) -> None:
     before_rounds = max(1, math.ceil(recipe.epochs * len(grids) / batch))
     per_round = math.ceil(recipe.drawn / batch)
     total = before_rounds + recipe.rounds * per_round
-    progress = training.resume(job, modules, optimizers, random)
+    progress, save = training.resume(job, modules, optimizers, random)
 
     @lru_cache(maxsize=1)
     def lesson(number: int) -> tuple[Tensor, Tensor]:
@@ -109,8 +107,8 @@ def train(job: GeneratorJob) -> None:
         options = RnnOptions(temperature=recipe.temperature)
         return sample(teacher, shape.longest, n, seed, options)
 
-    def step(number: int) -> Tensor:
-        """One update; the loss."""
+    def step(number: int) -> dict[str, Tensor]:
+        """One update."""
         rounds, place = divmod(number - 1 - before_rounds, per_round)
         if number <= before_rounds:
             elements, counts = lesson(0)
@@ -129,7 +127,7 @@ def train(job: GeneratorJob) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
         adam.step()
-        return loss.detach()
+        return {"loss": loss.detach()}
 
     @torch.inference_mode()
     def held_out_loss() -> float:
@@ -160,37 +158,17 @@ def train(job: GeneratorJob) -> None:
             measured=measured,
         )
 
-    with training_progress(job.name, total, progress["step"]) as report:
-        while progress["step"] < total:
-            started = time.perf_counter()
-            to_next = recipe.interval - progress["step"] % recipe.interval
-            steps = min(to_next, total - progress["step"])
-            network.train()
-            losses = torch.zeros((), device=device)
-            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
-                losses += step(number)
-                report.advance()
-            network.eval()
-            progress["step"] += steps
-            measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
-            progress["seconds"] += time.perf_counter() - started
-            line = {
-                "step": progress["step"],
-                "samples_seen": progress["step"] * batch,
-                "seconds": round(progress["seconds"], 1),
-                "loss": float(losses) / steps,
-                "held_out_loss": held_out_loss(),
-                **measured,
-            }
-            training.log(job.out / training.METRICS, line)
-            write(measured)
-            checkpoint.write(job.out, modules, optimizers, random, progress)
-            shown = ("valid", "novel", "yield")
-            shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
-            report.note(
-                f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
-                f"loss {line['loss']:.3f}  held out {line['held_out_loss']:.3f}  {shares}"
-            )
+    def judge() -> dict[str, float]:
+        network.eval()
+        measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
+        write(measured)
+        measured = {"held_out_loss": held_out_loss(), **measured}
+        network.train()
+        return measured
+
+    shares = dict.fromkeys(("valid", "novel", "yield"), ".1%")
+    shown = {"loss": ".3f", "held_out_loss": ".3f", **shares}
+    training.run(job, progress, total, step, judge, save, batch=batch, shown=shown)
 
     # What is shipped is measured as it is stored, in half precision.
     network.eval().load_state_dict({k: training.half(v) for k, v in network.state_dict().items()})

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -27,15 +26,12 @@ from torch import Tensor
 
 from matgen_core.training import GeneratorJob
 from matgen_core.weights import Known, WeightsDir
-from matgen_networks import checkpoint, training
 from matgen_networks import device as devices
+from matgen_networks import training
 from matgen_networks.layers import Downsampler, Upsampler
-from matgen_networks.progress import training_progress
 from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
 
-LOGGED = ("critic_loss", "generator_loss", "wasserstein")
-"""Means over an interval, beside the quality of a sample."""
 FINAL_SAMPLES = 100_000
 MOST_REPEATED = 10
 """How many times as often as it was drawn a number of elements is learned from, at most."""
@@ -144,7 +140,7 @@ def train(job: GeneratorJob) -> None:
     before_rounds = max(1, math.ceil(recipe.epochs * len(known) / (batch * recipe.critic_steps)))
     per_round = math.ceil(recipe.drawn / (batch * recipe.critic_steps))
     total = before_rounds + recipe.rounds * per_round
-    progress = training.resume(job, modules, optimizers, random, best=-1.0)
+    progress, save = training.resume(job, modules, optimizers, random, best=-1.0)
 
     mixed_precision = devices.has_bfloat16(device)
     losses = Losses(generator, critic, recipe, mixed_precision)
@@ -169,8 +165,8 @@ def train(job: GeneratorJob) -> None:
         rows = alike(candidates.n_elements, trained, recipe.drawn, seed=number)
         return torch.from_numpy(job.encoder.encode(candidates)[rows]).to(device)
 
-    def step(number: int) -> Tensor:
-        """`critic_steps` critic updates and one of the generator; `LOGGED`, float32 [3]."""
+    def step(number: int) -> dict[str, Tensor]:
+        """`critic_steps` critic updates and one of the generator."""
         rounds, place = divmod(number - 1 - before_rounds, per_round)
         if number > before_rounds and place == 0:
             teacher.load_state_dict(shipped.state_dict())
@@ -196,7 +192,11 @@ def train(job: GeneratorJob) -> None:
         generator_adam.step()
         critic.requires_grad_(True)
         training.average(averages, averaged, recipe.averaging, number)
-        return torch.stack([of_critic, of_generator, wasserstein]).detach()
+        return {
+            "critic_loss": of_critic.detach(),
+            "generator_loss": of_generator.detach(),
+            "wasserstein": wasserstein.detach(),
+        }
 
     def draw(n: int, seed: int) -> NDArray[Any]:
         shipped.eval()
@@ -219,37 +219,25 @@ def train(job: GeneratorJob) -> None:
             measured=measured,
         )
 
-    with training_progress(job.name, total, progress["step"]) as report:
-        while progress["step"] < total:
-            started = time.perf_counter()
-            to_next = recipe.interval - progress["step"] % recipe.interval
-            steps = min(to_next, total - progress["step"])
-            sums = torch.zeros(len(LOGGED), device=device)
-            for number in range(progress["step"] + 1, progress["step"] + steps + 1):
-                sums += step(number)
-                report.advance()
-            means = dict(zip(LOGGED, (sums / steps).tolist(), strict=True))
-            measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
-            progress["step"] += steps
-            progress["seconds"] += time.perf_counter() - started
-            line = {
-                "step": progress["step"],
-                "samples_seen": progress["step"] * batch * recipe.critic_steps,
-                "seconds": round(progress["seconds"], 1),
-                **means,
-                **measured,
-            }
-            training.log(job.out / training.METRICS, line)
-            if measured["yield"] > progress["best"]:
-                progress["best"] = measured["yield"]
-                write(measured)
-            checkpoint.write(job.out, modules, optimizers, random, progress)
-            shown = ("decodable", "valid", "unique", "novel", "yield")
-            shares = "  ".join(f"{key} {measured[key]:.1%}" for key in shown)
-            report.note(
-                f"step {progress['step']:,}/{total:,}  {line['samples_seen']:,} samples seen  "
-                f"Wasserstein {means['wasserstein']:.3f}  {shares}"
-            )
+    def judge() -> dict[str, float]:
+        """Quality of some samples; the weights are written if none so far yielded more."""
+        measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
+        if measured["yield"] > progress["best"]:
+            progress["best"] = measured["yield"]
+            write(measured)
+        return measured
+
+    shares = dict.fromkeys(("decodable", "valid", "unique", "novel", "yield"), ".1%")
+    training.run(
+        job,
+        progress,
+        total,
+        step,
+        judge,
+        save,
+        batch=batch * recipe.critic_steps,
+        shown={"wasserstein": ".3f", **shares},
+    )
 
     # The best generator was chosen by its yield among many evaluations; a fresh and larger draw
     # from the weights as they are stored says what it is worth.
