@@ -9,7 +9,7 @@ set -euo pipefail
 out=${1:?usage: benchmarks/train.sh FOLDER}
 
 train() { # NAME DATA OPTION...
-    matgen train "${1%%-*}" --resume --out "$out/$1" --data "${@:2}"
+    matgen train "${1%%-*}" --resume --name "$1" --out "$out/$1" --data "${@:2}"
 }
 
 matgen data fetch oqmd # one package carries all three data sets
@@ -22,6 +22,14 @@ train wgan-oqmd-screened oqmd --preset compact --screen charge,eneg --set wgan.e
 train wgan-mp-screened mp --preset compact --screen charge,eneg --set wgan.epochs=11 \
     --set wgan.interval=300
 train wgan-icsd-screened icsd --preset compact --screen charge,eneg --set wgan.epochs=18 \
+    --set wgan.interval=300
+for data in "oqmd 2.2" "icsd 18"; do # these go on where the screened ones ended
+    set -- $data
+    [ -e "$out/wgan-$1-novel" ] || cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel"
+    train "wgan-$1-novel" "$1" --preset novel --screen charge,eneg --set "wgan.epochs=$2" \
+        --set wgan.interval=300
+done
+train wgan-mp-novel mp --preset novel --screen charge,eneg --set wgan.epochs=5 \
     --set wgan.interval=300
 train dice-mp mp --preset compact --set dice.epochs=4
 train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=500
@@ -37,6 +45,11 @@ for data in mp icsd; do
         train "rnn-$data-$seed" "$data" --seed $seed
         train "rnn-$data-screened-$seed" "$data" --screen charge,eneg --seed $seed
     done
+done
+for seed in 1 2; do
+    train "dice-icsd-$seed" icsd --seed $seed --preset compact --set dice.epochs=9 \
+        --set dice.interval=500
+    train "dice-mp-$seed" mp --seed $seed --preset compact --set dice.epochs=4
 done
 
 for name in elemnet transformer; do
