@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from common import write
+from numpy.typing import NDArray
 
 from matgen_core import discover
 from matgen_core.datasets import Dataset
-from matgen_core.interfaces import Predictor
 from matgen_core.metrics import regression
 from matgen_core.weights import Known, member
 
@@ -26,7 +26,6 @@ PUBLISHED = {
 """MAE in eV/atom, from the predictions that CrabNet's authors published for the same split."""
 NAMES = ("transformer", "elemnet")
 ENERGY = "formation_energy"
-KEYS = ("n", "mae", "rmse", "r2")
 
 
 def main() -> None:
@@ -34,6 +33,7 @@ def main() -> None:
     oqmd: Dataset = registry.create("source", "oqmd-energy").load()
     test = oqmd[oqmd.split == Known.HELD_OUT]
     trained = oqmd.properties[ENERGY][oqmd.split == Known.TRAINED]
+    actual = test.properties[ENERGY]
     mp: Dataset = registry.create("source", "mp").load()
 
     rows: list[tuple[object, ...]] = []
@@ -46,17 +46,20 @@ def main() -> None:
         leaked = int(member(test.compositions.fingerprints(), np.sort(seen)).sum())
         assert not leaked, f"{leaked} test compounds were trained on"
 
-        rows.append((f"**{weights.card.name}**, test split", *judged(predictor, test)))
+        predicted = predictor.predict(test.compositions)
         n_elements = test.compositions.n_elements
-        for title, of_size in (
-            ("binaries", n_elements == 2),
-            ("ternaries", n_elements == 3),
-            ("4 or more elements", n_elements > 3),
+        for title, chosen in (
+            (f"**{weights.card.name}**, test split", n_elements > 0),
+            ("… binaries", n_elements == 2),
+            ("… ternaries", n_elements == 3),
+            ("… 4 or more elements", n_elements > 3),
         ):
-            rows.append((f"… {title}", *judged(predictor, test[of_size])))
+            rows.append((title, *judged(predicted[chosen], actual[chosen])))
         unknown = mp[~member(mp.compositions.fingerprints(), np.sort(known.fingerprints))]
-        inside = unknown[~np.isnan(predictor.predict(unknown.compositions))]
-        rows.append(("… MP compounds that OQMD does not have", *judged(predictor, inside)))
+        predicted = predictor.predict(unknown.compositions)
+        inside = ~np.isnan(predicted)
+        of_mp = judged(predicted[inside], unknown.properties[ENERGY][inside])
+        rows.append(("… MP compounds that OQMD does not have", *of_mp))
         training = weights.card.training
         notes.append(
             f"{weights.card.name}: trained on {weights.card.data.n_train:,} compounds for "
@@ -64,9 +67,8 @@ def main() -> None:
             f"({training['hardware']}), chosen on {weights.card.data.n_validation:,}; {leaked} of "
             "the test compounds are among them."
         )
-    actual = test.properties[ENERGY]
-    median = regression(np.full(len(actual), np.median(trained)), actual)
-    rows.append(("the median of the training split", len(actual), *(median[k] for k in KEYS[1:])))
+    median = judged(np.full(len(actual), np.median(trained)), actual)
+    rows.append(("the median of the training split", *median))
     rows += [
         (f"{name} (published)", len(actual), mae, None, None) for name, mae in PUBLISHED.items()
     ]
@@ -83,10 +85,12 @@ def main() -> None:
     )
 
 
-def judged(predictor: Predictor, part: Dataset) -> tuple[float, ...]:
+def judged(
+    predicted: NDArray[np.float64], actual: NDArray[np.float64]
+) -> tuple[int, float, float, float]:
     """Number of compounds, MAE, RMSE, R²."""
-    measured = regression(predictor.predict(part.compositions), part.properties[ENERGY])
-    return int(measured["n"]), *(measured[key] for key in KEYS[1:])
+    measured = regression(predicted, actual)
+    return int(measured["n"]), measured["mae"], measured["rmse"], measured["r2"]
 
 
 if __name__ == "__main__":

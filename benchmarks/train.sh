@@ -44,6 +44,7 @@ for data in mp icsd; do
     for seed in 1 2; do # not shipped: for the spread, see benchmarks/seeds.py
         train "rnn-$data-$seed" "$data" --seed $seed
         train "rnn-$data-screened-$seed" "$data" --screen charge,eneg --seed $seed
+        train "rnn-$data-novel-$seed" "$data" --preset novel --screen charge,eneg --seed $seed
     done
 done
 for seed in 1 2; do
