@@ -113,7 +113,8 @@ def train(job: GeneratorJob) -> None:
     """Train, and leave a directory of weights in ``job.out``.
 
     Raises:
-        InvalidOption: the device is not there, or ``job.out`` holds another training.
+        InvalidOption: the device is not there, ``job.out`` holds another training, or there is
+            nothing to learn from in a round.
         WeightsError: its checkpoint is damaged.
     """
     recipe: WganRecipe = job.recipe
