@@ -69,6 +69,8 @@ What falls short of the paper, and what does not, as of now:
   recurrent ones do of OQMD above all;
 - number of elements: `wgan` and `dice` generate far too few ternaries and too many compounds of
   five elements and more;
+- elements: what balances easily is more common in what the `novel` networks generate than among
+  the known compounds (the distances of elements and of pairs below say by how much);
 - binaries: hardly more are found than by equally many random formulas, which exhaust them.
 """
 
