@@ -201,6 +201,20 @@ def falling(step: int, total: int, share: float) -> float:
     return min(1.0, (total - step + 1) / (share * total)) if share else 1.0
 
 
+def round_of(step: int, before: int, length: int) -> tuple[int, int]:
+    """In which round a step is, and how many steps of that round are done.
+
+    Args:
+        step: 1 for the first.
+        before: steps before the first round, which are round 0.
+        length: steps of a round.
+    """
+    if step <= before:
+        return 0, step - 1
+    rounds, place = divmod(step - 1 - before, length)
+    return 1 + rounds, place
+
+
 def floats(module: nn.Module) -> list[Tensor]:
     """The weights and statistics of a network, those that an average makes sense of."""
     return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]

@@ -109,15 +109,14 @@ def train(job: GeneratorJob) -> None:
 
     def step(number: int) -> dict[str, Tensor]:
         """One update."""
-        rounds, place = divmod(number - 1 - before_rounds, per_round)
-        if number <= before_rounds:
-            elements, counts = lesson(0)
+        current, place = training.round_of(number, before_rounds, per_round)
+        if current == 0:
             rate = training.falling(number, before_rounds, recipe.decay)
         else:
+            rate = training.falling(1 + place, per_round, 1.0) / 2
             if place == 0:
                 teacher.load_state_dict(network.state_dict())
-            elements, counts = lesson(1 + rounds)
-            rate = training.falling(1 + place, per_round, 1.0) / 2
+        elements, counts = lesson(current)
         adam.param_groups[0]["lr"] = recipe.lr * rate
         # Dropout takes its numbers from torch's own source: a resumed training must find the same.
         torch.manual_seed(int(np.random.SeedSequence([job.seed, number]).generate_state(1)[0]))

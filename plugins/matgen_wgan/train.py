@@ -168,10 +168,10 @@ def train(job: GeneratorJob) -> None:
 
     def step(number: int) -> dict[str, Tensor]:
         """`critic_steps` critic updates and one of the generator."""
-        rounds, place = divmod(number - 1 - before_rounds, per_round)
-        if number > before_rounds and place == 0:
+        current, place = training.round_of(number, before_rounds, per_round)
+        if current and place == 0:
             teacher.load_state_dict(shipped.state_dict())
-        grids = lesson(max(0, 1 + rounds))
+        grids = lesson(current)
         slowed = training.falling(number, total, recipe.decay)
         generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
         critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
