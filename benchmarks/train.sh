@@ -54,7 +54,7 @@ for seed in 1 2; do
 done
 
 for name in elemnet transformer; do
-    matgen train "$name" --resume --data oqmd-energy --name "$name-oqmd" --out "$out/$name-oqmd"
+    train "$name-oqmd" oqmd-energy
 done
 for name in gbrt-gap gap-class; do
     matgen train "$name" --resume --data mp-gap --name "$name-mp" --out "$out/$name-mp"

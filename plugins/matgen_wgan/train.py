@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -127,8 +128,8 @@ def train(job: GeneratorJob) -> None:
     generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
     critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
     # What is shipped: a running average of the generator, statistics of its norms included.
-    shipped = copy.deepcopy(generator)
-    teacher = copy.deepcopy(shipped).eval()  # whose samples a round's candidates are
+    shipped = copy.deepcopy(generator).eval()
+    teacher = copy.deepcopy(shipped)  # whose samples a round's candidates are
     averages, averaged = training.floats(shipped), training.floats(generator)
 
     adam: dict[str, Any] = {"betas": recipe.betas, "fused": True}
@@ -152,6 +153,10 @@ def train(job: GeneratorJob) -> None:
     def latent() -> Tensor:
         return torch.randn(batch, recipe.network.latent, generator=random, device=device)
 
+    def drawing(network: Upsampler) -> Callable[[int, int], NDArray[Any]]:
+        """A network's ``sample(n, seed)``."""
+        return partial(sample, network, recipe.network.latent, batch_size=1024)
+
     @lru_cache(maxsize=1)
     def lesson(number: int) -> Tensor:
         """What the critic takes for real in a round, uint8 [N, *grid]: a cell a byte.
@@ -160,8 +165,7 @@ def train(job: GeneratorJob) -> None:
         """
         if number == 0:
             return torch.from_numpy(known).to(device)
-        drawn = partial(sample, teacher, recipe.network.latent, batch_size=1024)
-        candidates = job.candidates(drawn, recipe.drawn, seed=number)
+        candidates = job.candidates(drawing(teacher), recipe.drawn, seed=number)
         trained = job.dataset.compositions.n_elements[job.rows(Known.TRAINED)]
         rows = alike(candidates.n_elements, trained, recipe.drawn, seed=number)
         return torch.from_numpy(job.encoder.encode(candidates)[rows]).to(device)
@@ -199,10 +203,6 @@ def train(job: GeneratorJob) -> None:
             "wasserstein": wasserstein.detach(),
         }
 
-    def draw(n: int, seed: int) -> NDArray[Any]:
-        shipped.eval()
-        return sample(shipped, recipe.network.latent, n, seed, 1024)
-
     def write(measured: dict[str, float]) -> None:
         job.write(
             {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
@@ -222,7 +222,7 @@ def train(job: GeneratorJob) -> None:
 
     def judge() -> dict[str, float]:
         """Quality of some samples; the weights are written if none so far yielded more."""
-        measured = job.judge(draw, recipe.evaluate, seed=progress["step"])
+        measured = job.judge(drawing(shipped), recipe.evaluate, seed=progress["step"])
         if measured["yield"] > progress["best"]:
             progress["best"] = measured["yield"]
             write(measured)
@@ -244,4 +244,4 @@ def train(job: GeneratorJob) -> None:
     # from the weights as they are stored says what it is worth.
     best = load_file(job.out / WeightsDir.TENSORS)
     shipped.load_state_dict({key: value.float() for key, value in best.items()})
-    job.remeasure(job.judge(draw, FINAL_SAMPLES, seed=total))
+    job.remeasure(job.judge(drawing(shipped), FINAL_SAMPLES, seed=total))
