@@ -41,7 +41,7 @@ def steps(
     torch.manual_seed(0)
     layout = torch.channels_last if own else torch.contiguous_format
     generator = model.generator(recipe.network, (85, 8)).to(device, memory_format=layout)
-    critic = model.critic(recipe.network, (85, 8)).to(device, memory_format=layout)
+    critic = model.critic(recipe.network, (85, 8), recipe.critic).to(device, memory_format=layout)
     adams = [torch.optim.Adam(m.parameters(), 3e-4, fused=own) for m in (critic, generator)]
     losses = Losses(generator, critic, recipe, half)
     of_critic = losses.of_critic if own else lambda *inputs: usual(losses, *inputs)

@@ -29,6 +29,10 @@ BATCH = 8192
 """Samples drawn and decoded at once."""
 JUDGES = ("charge", "eneg")
 """The validators whose verdicts are followed during a generator's training."""
+MOST_REPEATED = 10
+"""How many times as often as the mean a candidate is learned from, at most; its inverse, at
+least."""
+FITTINGS = 20
 REJECTED = "rejected.csv"
 """Rows of the data that could not be used, beside the weights."""
 
@@ -195,6 +199,23 @@ class GeneratorJob(Job):
             )
         return drawn[kept]
 
+    def lesson(self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int) -> Compositions:
+        """What a network learns from in a round: `candidates` among `n` samples, and `n` of them.
+
+        They are repeated so that they are `alike` the compounds trained on.
+
+        Args:
+            sample: a generator's ``sample(n, seed)``.
+            n: how many to draw, and how many to return.
+            seed: of the drawing.
+
+        Raises:
+            InvalidOption: there is no candidate.
+        """
+        found = self.candidates(sample, n, seed)
+        trained = self.dataset.compositions[self.rows(Known.TRAINED)]
+        return found[alike(found, trained, n, seed)]
+
     def _card(self) -> dict[str, Any]:
         return {"encoder": self.encoder_name}
 
@@ -226,6 +247,50 @@ def draw(
         for start in range(0, n, BATCH)
     ]
     return Compositions.concatenate(batches)
+
+
+def alike(candidates: Compositions, known: Compositions, n: int, seed: int) -> NDArray[np.intp]:
+    """Choose among candidates so that they have the elements of known compounds, as often.
+
+    And as many of them to a composition. More compositions of some elements balance than of
+    others, and more of many elements than of few: a network left to its own candidates soon writes
+    little else. Weights by iterative proportional fitting (Deming & Stephan 1940,
+    doi:10.1214/aoms/1177731829).
+
+    Args:
+        candidates: to choose from, none without elements.
+        known: to be like.
+        n: how many to choose, with repetitions.
+        seed: of the choice.
+
+    Returns:
+        Which candidates, [n].
+    """
+    sizes = candidates.n_elements
+    weight = np.ones(len(candidates))
+    for _ in range(FITTINGS):
+        by_element = _ratios(known.numbers, candidates.numbers, weight)
+        by_element[0] = 1  # of no element
+        weight *= by_element[candidates.numbers].prod(axis=1) ** (1 / sizes)
+        weight *= _ratios(known.n_elements, sizes, weight)[sizes]
+        weight = (weight / weight.mean()).clip(1 / MOST_REPEATED, MOST_REPEATED)
+    return np.random.default_rng(seed).choice(len(candidates), n, p=weight / weight.sum())
+
+
+def _ratios(
+    wanted: NDArray[np.integer], found: NDArray[np.integer], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How many times as often each number is in a row of `wanted` as in a weighted one of `found`.
+
+    1 for a number that is not found, and nothing beyond `MOST_REPEATED`.
+    """
+    longest = int(max(wanted.max(), found.max())) + 1
+    target = np.bincount(wanted.ravel(), minlength=longest) / len(wanted)
+    each = np.repeat(weight, found.size // len(found))
+    share = np.bincount(found.ravel(), each, longest) / weight.sum()
+    ratios = np.ones(longest)
+    np.divide(target, share, out=ratios, where=share > 0)
+    return ratios.clip(1 / MOST_REPEATED, MOST_REPEATED)
 
 
 def _rounded(measured: Mapping[str, float]) -> dict[str, float]:

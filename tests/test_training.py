@@ -10,12 +10,14 @@ import pytest
 from conftest import Install
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from matgen_core import Compositions, Dataset, discover
+from matgen_core.elements import SYMBOLS
 from matgen_core.errors import InvalidOption
 from matgen_core.metrics import regression
-from matgen_core.training import PredictorJob, prepare
+from matgen_core.training import MOST_REPEATED, PredictorJob, alike, prepare
 from matgen_core.weights import Known
 
 LEARNER = """
@@ -137,3 +139,51 @@ def test_regression_is_scikit_learns(pairs: list[tuple[float, float]]) -> None:
     assert measured["rmse"] == pytest.approx(root_mean_squared_error(actual, predicted))
     if np.var(actual) > 1e-9:
         assert measured["r2"] == pytest.approx(r2_score(actual, predicted))
+
+
+def shares(compositions: Compositions, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """In how many compositions each element is, and how many have as many elements, [119 + 9]."""
+    chosen = compositions[rows]
+    elements = np.bincount(chosen.numbers.ravel(), minlength=119)
+    elements[0] = 0
+    counts = np.concatenate([elements, np.bincount(chosen.n_elements, minlength=9)])
+    return counts / len(rows)
+
+
+def test_chosen_candidates_have_elements_and_their_numbers_as_known_compounds_have() -> None:
+    """Known compounds drawn by a random preference are chosen back to what they were."""
+    random = np.random.default_rng(0)
+    many = random.choice(np.arange(3, 60), (20_000, 5))
+    many[np.arange(5) >= random.choice([2, 3, 4, 5], (20_000, 1), p=[0.2, 0.5, 0.2, 0.1])] = 0
+    batch = batch_of(many)
+    liked = random.uniform(0.6, 1.6, 119)[batch.numbers]
+    preference = np.where(batch.numbers > 0, liked, 1).prod(axis=1) * batch.n_elements**1.5
+    candidates = batch[random.choice(20_000, 40_000, p=preference / preference.sum())]
+    everything = np.arange(len(candidates))
+    wanted = shares(batch, np.arange(len(batch)))
+    assert np.abs(shares(candidates, everything) - wanted).max() > 0.1
+    rows = alike(candidates, batch, 50_000, seed=1)
+    assert rows.shape == (50_000,)
+    np.testing.assert_allclose(shares(candidates, rows), wanted, atol=0.01)
+
+
+batches = st.lists(
+    st.sets(st.integers(1, 8), min_size=1, max_size=4).map(sorted), min_size=1, max_size=40
+).map(lambda rows: batch_of(np.array([row + [0] * (4 - len(row)) for row in rows])))
+
+
+def batch_of(numbers: NDArray[np.int64]) -> Compositions:
+    """Compositions of one atom an element; an element twice in a row is there once."""
+    formulas = ["".join(SYMBOLS[z] for z in sorted(set(row) - {0})) for row in numbers.tolist()]
+    return Compositions.from_formulas(formulas)
+
+
+@given(batches, batches, st.integers(0, 2**32))
+def test_no_candidate_is_repeated_out_of_measure(
+    candidates: Compositions, known: Compositions, seed: int
+) -> None:
+    rows = alike(candidates, known, 4000, seed)
+    times = np.bincount(rows, minlength=len(candidates)) / (4000 / len(candidates))
+    assert times.min() > 0
+    assert times.max() < 1.5 * MOST_REPEATED
+    np.testing.assert_array_equal(rows, alike(candidates, known, 4000, seed))

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from trainings import assert_same_tensors, assert_same_training, stop_after
 
@@ -135,12 +133,25 @@ def test_papers_hyperparameters_are_the_presets_defaults():
         assert (recipe.loss, recipe.penalty, recipe.betas) == ("gradient-penalty", 10, (0.5, 0.9))
 
 
-def test_input_gradient_is_autograds_and_so_is_its_own_gradient():
+def convolutional() -> Downsampler:
+    layers = (Conv(4, 3, (2, 1), (1, 1)), Conv(6, 5, (2, 2), (2, 2)))
+    return Downsampler(layers, Size(21, 8), out=1)
+
+
+def dense() -> model.Dense:
+    return model.Dense(Size(21, 8), (9, 7))
+
+
+@pytest.mark.parametrize("make", [convolutional, dense])
+def test_input_gradient_is_autograds_and_so_is_its_own_gradient(make, monkeypatch):
     """The forward form of the gradient penalty against the double backward it replaces."""
     torch.manual_seed(0)
-    layers = (Conv(4, 3, (2, 1), (1, 1)), Conv(6, 5, (2, 2), (2, 2)))
-    critic = Downsampler(layers, Size(21, 8), out=1).double()
-    x = torch.rand(3, 21, 8, dtype=torch.double, requires_grad=True)
+    critic = make().double()
+    x = torch.rand(3, 21, 8, dtype=torch.double)
+    if make is dense:  # the gradient is that with respect to the features
+        x = critic.features(x)
+        monkeypatch.setattr(critic, "features", lambda x: x)
+    x.requires_grad_()
     (expected,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     got = critic.input_gradient(x)
     torch.testing.assert_close(got, expected)
@@ -154,32 +165,64 @@ def test_input_gradient_is_autograds_and_so_is_its_own_gradient():
         torch.testing.assert_close(ours, theirs)
 
 
-def losses(mixed_precision: bool) -> tuple[train.Losses, tuple]:
+def test_dense_critic_sees_cells_elements_and_their_number():
+    compositions = Compositions.from_formulas(["TiO2", "Li2O"])
+    grids = discover().create("encoder", "onehot").encode(compositions)
+    cells, elements, number = (
+        model.Dense(Size(*GRID), (2,))
+        .features(torch.from_numpy(grids).float())
+        .split([680, 85, 1], dim=1)
+    )
+    np.testing.assert_array_equal(cells, grids.reshape(2, -1))
+    np.testing.assert_allclose(elements, model.ELEMENT * grids.any(axis=2))
+    np.testing.assert_allclose(number, 2 * model.NUMBER * np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_samples_of_an_untrained_generator_are_nearly_empty(preset):
     torch.manual_seed(0)
-    recipe = PRESETS["compact"]
-    networks = model.generator(recipe.network, GRID), model.critic(recipe.network, GRID)
+    generator = model.generator(PRESETS[preset].network, GRID)
+    share = generator(torch.randn(256, 128)).mean(dim=(1, 2))
+    assert 1 / 680 < share.min() < share.max() < 0.05
+
+
+def losses(preset: str, mixed_precision: bool) -> tuple[train.Losses, tuple]:
+    torch.manual_seed(0)
+    recipe = PRESETS[preset]
+    critic = model.critic(recipe.network, GRID, recipe.critic)
+    networks = model.generator(recipe.network, GRID), critic
     batch = (torch.rand(4, *GRID) < 0.01).float(), torch.randn(4, 128), torch.rand(4, 1, 1)
     return train.Losses(*networks, recipe, mixed_precision=mixed_precision), batch
 
 
-def test_critic_loss_is_the_wasserstein_loss_with_penalty():
+@pytest.mark.parametrize("preset", ["mp", "compact"])
+def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, monkeypatch):
     """Against the formula of Gulrajani et al. written with autograd."""
-    both, (real, z, mix) = losses(mixed_precision=False)
+    both, (real, z, mix) = losses(preset, mixed_precision=False)
     loss, wasserstein = both.of_critic(real, z, mix)
     fake = both.generator(z).detach()
-    between = (mix * fake + (1 - mix) * real).requires_grad_()
-    (slope,) = torch.autograd.grad(both.critic(between).sum(), between)
     expected = both.critic(fake).mean() - both.critic(real).mean()
+    between = mix * fake + (1 - mix) * real
+    if preset == "compact":  # the slope is that with respect to what the critic sees
+        between = both.critic.features(between)
+        monkeypatch.setattr(both.critic, "features", lambda x: x)
+    between.requires_grad_()
+    (slope,) = torch.autograd.grad(both.critic(between).sum(), between)
     torch.testing.assert_close(wasserstein, -expected)
     expected = expected + 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
     torch.testing.assert_close(loss, expected)
+
+
+def test_generator_loss_is_the_critics_opinion_of_it():
+    both, (_, z, _) = losses("mp", mixed_precision=False)
     torch.testing.assert_close(both.of_generator(z), -both.critic(both.generator(z)).mean())
 
 
-def test_losses_compile_whole_and_in_mixed_precision():
+@pytest.mark.parametrize("preset", ["mp", "compact"])
+def test_losses_compile_whole_and_in_mixed_precision(preset):
     """The path taken on CUDA, traced here without a graph break, forward and backward."""
-    exact, batch = losses(mixed_precision=False)
-    mixed, _ = losses(mixed_precision=True)
+    exact, batch = losses(preset, mixed_precision=False)
+    mixed, _ = losses(preset, mixed_precision=True)
     expected, _ = exact.of_critic(*batch)
     expected.backward()
     compiled = torch.compile(mixed.of_critic, fullgraph=True, backend="aot_eager")
@@ -187,7 +230,8 @@ def test_losses_compile_whole_and_in_mixed_precision():
     loss.backward()
     torch.testing.assert_close(loss, expected, rtol=2e-2, atol=2e-2)
     for ours, theirs in zip(mixed.critic.parameters(), exact.critic.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.1, atol=0.05)
+        # Where LeakyReLU's input is all but zero, rounding chooses another slope.
+        assert (ours.grad - theirs.grad).norm() < 0.05 * max(theirs.grad.norm(), 0.5)
     compiled = torch.compile(mixed.of_generator, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(
         compiled(batch[1]), exact.of_generator(batch[1]), rtol=2e-2, atol=2e-2
@@ -414,22 +458,6 @@ def test_candidates_by_hand(salts, tmp_path):
 
 
 # --- rounds --------------------------------------------------------------------------------------
-
-sizes = st.lists(st.integers(1, 8), min_size=1, max_size=200).map(np.array)
-
-
-@given(sizes, sizes, st.integers(0, 2**32))
-def test_chosen_candidates_have_the_numbers_of_elements_of_known_compounds(there, known, seed):
-    rows = train.alike(there, known, 20_000, seed)
-    assert rows.shape == (20_000,)
-    share, wanted = (np.bincount(n, minlength=9) / len(n) for n in (there, known))
-    chosen = np.bincount(there[rows], minlength=9) / 20_000
-    assert (chosen[share == 0] == 0).all()
-    ratio = wanted[share > 0] / share[share > 0]
-    if ((ratio > 0.1) & (ratio < 10)).all():
-        among = wanted[share > 0].sum()  # some sizes no candidate has
-        np.testing.assert_allclose(chosen, np.where(share > 0, wanted, 0) / among, atol=0.03)
-
 
 ROUNDS = {"rounds": 2, "drawn": 80}
 """Of five steps each; a training of the salts for one epoch is of 23."""

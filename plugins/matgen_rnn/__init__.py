@@ -38,7 +38,7 @@ class RnnRecipe(Options):
         "arXiv:2308.08998).",
     )
     drawn: int = Field(
-        100_000, ge=1, description="Samples drawn for a round, and samples learned from in it."
+        200_000, ge=1, description="Samples drawn for a round, and samples learned from in it."
     )
     temperature: float = Field(
         1.5, gt=0, le=10, description="What logits are divided by when these are drawn."
@@ -63,7 +63,7 @@ class RnnOptions(Options):
 PRESETS = {
     "default": RnnRecipe(),
     # Few of its samples are known compounds.
-    "novel": RnnRecipe(rounds=2),
+    "novel": RnnRecipe(rounds=3),
 }
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -98,7 +98,7 @@ def train(job: GeneratorJob) -> None:
         if number == 0:
             elements, counts = known
         else:
-            candidates = job.candidates(warmer, recipe.drawn, seed=number)
+            candidates = job.lesson(warmer, recipe.drawn, seed=number)
             elements, counts = sequences(job.encoder.encode(candidates), order)
         return elements.to(device), counts.to(device)
 

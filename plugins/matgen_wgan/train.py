@@ -19,30 +19,28 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
 from matgen_core.training import GeneratorJob
-from matgen_core.weights import Known, WeightsDir
+from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks import training
-from matgen_networks.layers import Downsampler, Upsampler
+from matgen_networks.layers import Upsampler
 from matgen_wgan import WganRecipe, model
 from matgen_wgan.generator import sample
+from matgen_wgan.model import Critic
 
 FINAL_SAMPLES = 100_000
-MOST_REPEATED = 10
-"""How many times as often as it was drawn a number of elements is learned from, at most."""
 
 
 @dataclass(frozen=True)
 class Losses:
     """What generator and critic minimise.
 
-    The gradient penalty needs no double backward (see `Downsampler.input_gradient`), so both
+    The gradient penalty needs no double backward (see `input_gradient` of the critics), so both
     losses compile whole.
 
     Args:
@@ -53,7 +51,7 @@ class Losses:
     """
 
     generator: Upsampler
-    critic: Downsampler
+    critic: Critic
     recipe: WganRecipe
     mixed_precision: bool
 
@@ -79,35 +77,10 @@ class Losses:
     def of_generator(self, z: Tensor) -> Tensor:
         """The generator's loss for latent vectors [B, latent]."""
         with self._autocast(z):
-            return -self.critic(self.generator(z)).float().mean()
+            return -self.critic(self.generator(z).float()).float().mean()
 
     def _autocast(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, torch.bfloat16, enabled=self.mixed_precision)
-
-
-def alike(
-    candidates: NDArray[np.intp], known: NDArray[np.intp], n: int, seed: int
-) -> NDArray[np.intp]:
-    """Choose among candidates so that the numbers of elements are those of known compounds.
-
-    Of more elements, more compositions balance: a network left to its own candidates soon writes
-    nothing else.
-
-    Args:
-        candidates: number of elements of each.
-        known: number of elements of each.
-        n: how many to choose, with repetitions.
-        seed: of the choice.
-
-    Returns:
-        Which candidates.
-    """
-    longest = max(candidates.max(), known.max()) + 1
-    there, wanted = (np.bincount(x, minlength=longest) / len(x) for x in (candidates, known))
-    # Of what is rare among candidates, a few would be shown again and again.
-    weight = np.clip(wanted[candidates] / there[candidates], 1 / MOST_REPEATED, MOST_REPEATED)
-    random = np.random.default_rng(seed)
-    return random.choice(len(candidates), n, p=weight / weight.sum())
 
 
 def train(job: GeneratorJob) -> None:
@@ -126,7 +99,9 @@ def train(job: GeneratorJob) -> None:
     known = job.training_grids()
     grid = (known.shape[1], known.shape[2])
     generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
-    critic = model.critic(recipe.network, grid).to(device, memory_format=torch.channels_last)
+    critic = model.critic(recipe.network, grid, recipe.critic).to(
+        device, memory_format=torch.channels_last
+    )
     # What is shipped: a running average of the generator, statistics of its norms included.
     shipped = copy.deepcopy(generator).eval()
     teacher = copy.deepcopy(shipped)  # whose samples a round's candidates are
@@ -165,10 +140,8 @@ def train(job: GeneratorJob) -> None:
         """
         if number == 0:
             return torch.from_numpy(known).to(device)
-        candidates = job.candidates(drawing(teacher), recipe.drawn, seed=number)
-        trained = job.dataset.compositions.n_elements[job.rows(Known.TRAINED)]
-        rows = alike(candidates.n_elements, trained, recipe.drawn, seed=number)
-        return torch.from_numpy(job.encoder.encode(candidates)[rows]).to(device)
+        candidates = job.lesson(drawing(teacher), recipe.drawn, seed=number)
+        return torch.from_numpy(job.encoder.encode(candidates)).to(device)
 
     def step(number: int) -> dict[str, Tensor]:
         """`critic_steps` critic updates and one of the generator."""
