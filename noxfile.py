@@ -107,6 +107,7 @@ def bench(session: nox.Session) -> None:
         f"millions.py {' '.join(map(str, millions))}",
         "reconstruction.py",
         "sampling.py",
+        "recipes.py",
         "training_speed.py",
         "lithium.py",
         "formation_energy.py",

@@ -26,6 +26,7 @@ ORDER = (
     "featuriser",
     "validators",
     "round_trip",
+    "recipes",
     "training_speed",
     "evaluation",
     "memory",

@@ -17,20 +17,14 @@ train wgan-oqmd oqmd --preset compact --set wgan.epochs=3.6
 train wgan-mp mp --preset compact --set wgan.epochs=8 --set wgan.decay=0 \
     --set wgan.averaging=0.995 --set wgan.interval=200 --set wgan.evaluate=4096
 train wgan-icsd icsd --preset compact --set wgan.epochs=17 --set wgan.interval=300
-train wgan-oqmd-screened oqmd --preset compact --screen charge,eneg --set wgan.epochs=2.2 \
-    --set wgan.interval=300
-train wgan-mp-screened mp --preset compact --screen charge,eneg --set wgan.epochs=11 \
-    --set wgan.interval=300
-train wgan-icsd-screened icsd --preset compact --screen charge,eneg --set wgan.epochs=18 \
-    --set wgan.interval=300
-for data in "oqmd 2.2" "icsd 18"; do # these go on where the screened ones ended
+for data in "oqmd 3" "mp 9" "icsd 25"; do
     set -- $data
+    options=(--screen charge,eneg --set "wgan.epochs=$2")
+    train "wgan-$1-screened" "$1" --preset compact "${options[@]}"
+    # These go on where the screened ones ended.
     [ -e "$out/wgan-$1-novel" ] || cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel"
-    train "wgan-$1-novel" "$1" --preset novel --screen charge,eneg --set "wgan.epochs=$2" \
-        --set wgan.interval=300
+    train "wgan-$1-novel" "$1" --preset novel "${options[@]}"
 done
-train wgan-mp-novel mp --preset novel --screen charge,eneg --set wgan.epochs=5 \
-    --set wgan.interval=300
 train dice-mp mp --preset compact --set dice.epochs=4
 train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --preset compact --set dice.epochs=2

@@ -1,6 +1,6 @@
 """Training steps of the WGAN with gradient penalty, beside the way they are usually written.
 
-python benchmarks/training_speed.py [--device cpu] [--preset compact] [--steps 8]
+python benchmarks/training_speed.py [--device cpu] [--preset mp] [--steps 8]
 
 The usual way: plain modules in float32, Adam, and the penalty by differentiating twice.
 """
@@ -72,7 +72,7 @@ def steps(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--preset", default="compact", choices=PRESETS)
+    parser.add_argument("--preset", default="mp", choices=PRESETS)
     parser.add_argument("--steps", type=int, default=8)
     arguments = parser.parse_args()
     device, recipe = devices.resolve(arguments.device), PRESETS[arguments.preset]

@@ -482,9 +482,9 @@ def test_in_rounds_candidates_stand_for_known_compounds(salts, told, tmp_path, m
     seen: list[str] = []
     of_critic = train.Losses.of_critic
 
-    def spied(self, real, z, mix):
+    def spied(self, real, z, mix, order):
         seen.extend(job.encoder.decode(real.numpy().astype(np.uint8)).to_formulas())
-        return of_critic(self, real, z, mix)
+        return of_critic(self, real, z, mix, order)
 
     monkeypatch.setattr(train.Losses, "of_critic", spied)
     job = tiny_job(salts, tmp_path / "out", recipe=ROUNDS)
