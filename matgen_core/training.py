@@ -30,9 +30,10 @@ BATCH = 8192
 JUDGES = ("charge", "eneg")
 """The validators whose verdicts are followed during a generator's training."""
 MOST_REPEATED = 10
-"""How many times as often as the mean a candidate is learned from, at most; its inverse, at
-least."""
+"""How many times as often as the mean a candidate of a round is learned from, at most; the
+inverse, at least."""
 FITTINGS = 20
+"""How often candidates are weighted to the known compounds' elements and then their numbers."""
 REJECTED = "rejected.csv"
 """Rows of the data that could not be used, beside the weights."""
 

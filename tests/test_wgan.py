@@ -195,11 +195,12 @@ def losses(preset: str, mixed_precision: bool) -> tuple[train.Losses, tuple]:
     return train.Losses(*networks, recipe, mixed_precision=mixed_precision), batch
 
 
+@pytest.mark.parametrize("order", [train.EUCLIDEAN, train.MANHATTAN])
 @pytest.mark.parametrize("preset", ["mp", "compact"])
-def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, monkeypatch):
+def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, order, monkeypatch):
     """Against the formula of Gulrajani et al. written with autograd."""
     both, (real, z, mix) = losses(preset, mixed_precision=False)
-    loss, wasserstein = both.of_critic(real, z, mix)
+    loss, wasserstein = both.of_critic(real, z, mix, order)
     fake = both.generator(z).detach()
     expected = both.critic(fake).mean() - both.critic(real).mean()
     between = mix * fake + (1 - mix) * real
@@ -209,7 +210,9 @@ def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, monkeypatch):
     between.requires_grad_()
     (slope,) = torch.autograd.grad(both.critic(between).sum(), between)
     torch.testing.assert_close(wasserstein, -expected)
-    expected = expected + 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    slope = slope.flatten(1).abs()
+    steepest = slope.square().sum(dim=1).sqrt() if order == train.EUCLIDEAN else slope.amax(dim=1)
+    expected = expected + 10 * ((steepest - 1) ** 2).mean()
     torch.testing.assert_close(loss, expected)
 
 
@@ -480,10 +483,12 @@ def told(monkeypatch) -> Compositions:
 
 def test_in_rounds_candidates_stand_for_known_compounds(salts, told, tmp_path, monkeypatch):
     seen: list[str] = []
+    orders: list[float] = []
     of_critic = train.Losses.of_critic
 
     def spied(self, real, z, mix, order):
         seen.extend(job.encoder.decode(real.numpy().astype(np.uint8)).to_formulas())
+        orders.extend([order] * len(real))
         return of_critic(self, real, z, mix, order)
 
     monkeypatch.setattr(train.Losses, "of_critic", spied)
@@ -493,6 +498,7 @@ def test_in_rounds_candidates_stand_for_known_compounds(salts, told, tmp_path, m
     before, later = 23 * 8 * 2, 5 * 8 * 2
     assert len(seen) == before + 2 * later
     assert set(seen[:before]) <= trained
+    assert orders == [train.EUCLIDEAN] * before + [train.MANHATTAN] * 2 * later
     first, second = set(seen[before : before + later]), set(seen[before + later :])
     assert len(first | second) > 5
     assert first != second
