@@ -61,17 +61,19 @@ what it can learn of validity: the column of its training compounds shows how ma
 
 What falls short of the paper, and what does not, as of now:
 
-- validity of the paper's screened network, 84.5 %: the WGANs trained as the paper's are below it,
-  and above it once they have learned from their own candidates (`wgan-*-novel`); the screened
-  recurrent networks are above it, and above the 91.2 % of the best transformer on OQMD and MP;
+- validity of the paper's screened network, 84.5 %: the WGANs are below it, also those that have
+  learned from their own candidates (`wgan-*-novel`), which come within a few points; the screened
+  recurrent networks and `rnn-*-novel` are above it, and the former above the 91.2 % of the best
+  transformer on OQMD and MP;
 - novelty, 92.5 % of 2 million samples in the paper: `rnn-*-novel` are above it, and above 84.5 %
-  valid at once. All `novel` networks have learned from their own valid samples, though, which is to
-  be told the rules. Known compounds are a larger share of what the others generate, and of what the
-  recurrent ones do of OQMD above all;
+  valid at once, with the elements and numbers of elements of the known compounds. All `novel`
+  networks have learned from their own valid samples, though, which is to be told the rules. Known
+  compounds are a larger share of what the others generate, and of what the recurrent ones do of
+  OQMD above all;
 - number of elements: `wgan` and `dice` generate far too few ternaries and too many compounds of
   five elements and more;
-- elements: what balances easily is more common in what the `novel` networks generate than among
-  the known compounds (the distances of elements and of pairs below say by how much);
+- counts: those of `rnn-*-novel` are larger than the known compounds', most of all on OQMD (the
+  distances of counts below), since of small ones few are unknown;
 - binaries: hardly more are found than by equally many random formulas, which exhaust them.
 """
 
