@@ -134,7 +134,9 @@ TARGETS = {
     "fetch": Killed(
         ["data", "fetch", "oqmd"], "home/data/fake-1-py3-none-any.whl", wheel_is_whole
     ),
-    "train wgan": _train("wgan", "compact", *TINY, "epochs=0.5"),
+    "train wgan": _train(
+        "wgan", "compact", *TINY, "critic=[8]", "critic_steps=3", "epochs=0.5"
+    ),
     "train dice": _train("dice", "compact", *TINY, "epochs=0.7"),
     "train rnn": _train(
         "rnn", "default", "width=8", "batch_size=4", "interval=3", "evaluate=20", "epochs=0.4"
