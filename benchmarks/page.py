@@ -65,11 +65,11 @@ What falls short of the paper, and what does not, as of now:
   learned from their own candidates (`wgan-*-novel`), which come within a few points; the screened
   recurrent networks and `rnn-*-novel` are above it, and the former above the 91.2 % of the best
   transformer on OQMD and MP;
-- novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-novel` and `rnn-*-novel` are above it,
-  the latter above 84.5 % valid at once, with the elements and numbers of elements of the known compounds. All `novel`
-  networks have learned from their own valid samples, though, which is to be told the rules. Known
-  compounds are a larger share of what the others generate, and of what the recurrent ones do of
-  OQMD above all;
+- novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-novel` and `rnn-*-novel` are above
+  it, the latter above 84.5 % valid at once, with the elements and numbers of elements of the known
+  compounds. All `novel` networks have learned from their own valid samples, though, which is to be
+  told the rules. Known compounds are a larger share of what the others generate, and of what the
+  recurrent ones do of OQMD above all;
 - number of elements: `wgan` and `dice` generate far too few ternaries and too many compounds of
   five elements and more;
 - counts: those of `rnn-*-novel` are larger than the known compounds', most of all on OQMD (the
