@@ -233,6 +233,8 @@ def test_losses_compile_whole_and_in_mixed_precision(preset):
     loss.backward()
     torch.testing.assert_close(loss, expected, rtol=2e-2, atol=2e-2)
     for ours, theirs in zip(mixed.critic.parameters(), exact.critic.parameters(), strict=True):
+        if preset == "mp":
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.1, atol=0.05)
         # Where LeakyReLU's input is all but zero, rounding chooses another slope.
         assert (ours.grad - theirs.grad).norm() < 0.05 * max(theirs.grad.norm(), 0.5)
     compiled = torch.compile(mixed.of_generator, fullgraph=True, backend="aot_eager")
