@@ -17,7 +17,7 @@ from matgen_dice import DiceOptions
 
 SHARES = ("decodable", "valid", "unique", "novel", "yield")
 DENSITIES = get_args(DiceOptions.model_fields["density"].annotation)
-TEMPERATURES = (0.8, 1.0, 1.3, 1.6)
+TEMPERATURES = {"rnn": (0.8, 1.0, 1.3, 1.6), "wgan": (0.8, 0.9, 1.0)}
 
 
 def measured(
@@ -54,9 +54,13 @@ def main() -> None:
     )
     write(
         "temperatures",
-        f"The temperature of the recurrent networks, {samples:,} samples each",
+        f"Temperatures to draw samples at, {samples:,} samples each",
         columns,
-        measured(registry, "rnn", "temperature", TEMPERATURES, samples),
+        [
+            row
+            for component, values in TEMPERATURES.items()
+            for row in measured(registry, component, "temperature", values, samples)
+        ],
         notes=["`1.0` is the default; see docs/beyond.md."],
     )
 

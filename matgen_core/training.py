@@ -253,10 +253,10 @@ def draw(
 def alike(candidates: Compositions, known: Compositions, n: int, seed: int) -> NDArray[np.intp]:
     """Choose among candidates so that they have the elements of known compounds, as often.
 
-    And as many of them to a composition. More compositions of some elements balance than of
-    others, and more of many elements than of few: a network left to its own candidates soon writes
-    little else. Weights by iterative proportional fitting (Deming & Stephan 1940,
-    doi:10.1214/aoms/1177731829).
+    And each with the same counts, and as many of them to a composition. More compositions of some
+    elements balance than of others, more of many elements than of few, and among those of small
+    counts fewer are unknown: a network left to its own candidates soon writes little else. Weights
+    by iterative proportional fitting (Deming & Stephan 1940, doi:10.1214/aoms/1177731829).
 
     Args:
         candidates: to choose from, none without elements.
@@ -267,12 +267,16 @@ def alike(candidates: Compositions, known: Compositions, n: int, seed: int) -> N
     Returns:
         Which candidates, [n].
     """
+    states = int(max(known.counts.max(), candidates.counts.max())) + 1
+    wanted, cells = (
+        batch.numbers.astype(np.intp) * states + batch.counts for batch in (known, candidates)
+    )
     sizes = candidates.n_elements
     weight = np.ones(len(candidates))
     for _ in range(FITTINGS):
-        by_element = _ratios(known.numbers, candidates.numbers, weight)
-        by_element[0] = 1  # of no element
-        weight *= by_element[candidates.numbers].prod(axis=1) ** (1 / sizes)
+        by_cell = _ratios(wanted, cells, weight)
+        by_cell[0] = 1  # of no element
+        weight *= by_cell[cells].prod(axis=1) ** (1 / sizes)
         weight *= _ratios(known.n_elements, sizes, weight)[sizes]
         weight = (weight / weight.mean()).clip(1 / MOST_REPEATED, MOST_REPEATED)
     return np.random.default_rng(seed).choice(len(candidates), n, p=weight / weight.sum())

@@ -21,7 +21,8 @@ from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import Known, WeightsDir
 from matgen_networks import checkpoint
 from matgen_networks.layers import Conv, Downsampler, Size
-from matgen_wgan import PRESETS, model, train
+from matgen_wgan import PRESETS, WganOptions, model, train
+from matgen_wgan.generator import sample
 
 GRID = (85, 8)
 
@@ -317,6 +318,19 @@ def test_training_leaves_weights_that_sample(salts, tmp_path, loss):
     assert ((samples >= 0) & (samples <= 1)).all()
     np.testing.assert_array_equal(samples, generator.sample(70, seed=3))
     assert not np.array_equal(samples, generator.sample(70, seed=4))
+
+
+def test_temperature_multiplies_the_latent_vectors():
+    network = model.generator(PRESETS["compact"].network, GRID).eval()
+    options = WganOptions(temperature=0.7)
+    vectors = torch.randn(9, 128, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        expected = network(0.7 * vectors).numpy()
+    found = sample(network, 128, 9, 5, options)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, sample(network, 128, 9, 5, WganOptions()), rtol=1e-3)
+    cold = sample(network, 128, 9, 5, WganOptions(temperature=1e-6))
+    np.testing.assert_allclose(cold, cold[[0] * 9], rtol=1e-4)
 
 
 def test_weight_clipping_bounds_the_critic(salts, tmp_path):

@@ -68,7 +68,14 @@ class WganRecipe(Options):
 class WganOptions(Options):
     """Options of the generator `wgan`."""
 
-    batch_size: int = Field(default=1024, ge=1, description="Samples computed at once.")
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="What the latent vectors, which are normally distributed, are multiplied by "
+        "(the truncation of Brock et al., arXiv:1809.11096, without its threshold).",
+    )
+    batch_size: int = Field(1024, ge=1, description="Samples computed at once.")
 
 
 PRESETS = {

@@ -42,13 +42,16 @@ class Wgan(Generator):
 
     def sample(self, n: int, seed: int) -> NDArray[Any]:
         """float32 [n, 85, 8] in (0, 1)."""
-        return sample(self.network, self.latent, n, seed, self.options.batch_size)
+        return sample(self.network, self.latent, n, seed, self.options)
 
 
-def sample(network: Upsampler, latent: int, n: int, seed: int, batch_size: int) -> NDArray[Any]:
+def sample(
+    network: Upsampler, latent: int, n: int, seed: int, options: WganOptions
+) -> NDArray[Any]:
     """Draw `n` grids, float32 [n, rows, columns].
 
     Latent vectors come from the CPU, so that a seed means the same samples on every device.
     """
     random = torch.Generator().manual_seed(seed)
-    return devices.in_batches(network, torch.randn(n, latent, generator=random), batch_size)
+    vectors = options.temperature * torch.randn(n, latent, generator=random)
+    return devices.in_batches(network, vectors, options.batch_size)

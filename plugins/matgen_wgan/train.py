@@ -29,7 +29,7 @@ from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks import training
 from matgen_networks.layers import Upsampler
-from matgen_wgan import WganRecipe, model
+from matgen_wgan import WganOptions, WganRecipe, model
 from matgen_wgan.generator import sample
 from matgen_wgan.model import Critic
 
@@ -135,7 +135,7 @@ def train(job: GeneratorJob) -> None:
 
     def drawing(network: Upsampler) -> Callable[[int, int], NDArray[Any]]:
         """A network's ``sample(n, seed)``."""
-        return partial(sample, network, recipe.network.latent, batch_size=1024)
+        return partial(sample, network, recipe.network.latent, options=WganOptions())
 
     @lru_cache(maxsize=1)
     def lesson(number: int) -> Tensor:
