@@ -578,10 +578,14 @@ def _step(network: torch.nn.Module, adam: torch.optim.Optimizer) -> None:
     adam.step()
 
 
+IDENTITY = {"seed": 0}
+"""Of the training."""
+
+
 def _checkpoint() -> list[bytes]:
     network, adam, random = _trainee()
     _step(network, adam)
-    progress = {"identity": {"seed": 0}, "step": 1, "seconds": 0.5, "best": -1.0}
+    progress = {"identity": IDENTITY, "step": 1, "seconds": 0.5, "best": -1.0}
     with TemporaryDirectory() as folder:
         checkpoint.write(Path(folder), {"n": network}, {"adam": adam}, random, progress)
         return [Path(folder, checkpoint.FILE).read_bytes()]
@@ -593,7 +597,7 @@ def training_checkpoint(data: bytes, folder: Path) -> None:
     (folder / checkpoint.FILE).write_bytes(data)
     network, adam, random = _trainee()
     with refusal():
-        progress = checkpoint.read(folder, {"n": network}, {"adam": adam}, random)
+        progress = checkpoint.read(folder, {"n": network}, {"adam": adam}, random, IDENTITY)
         assert progress["step"] >= 0
         _step(network, adam)
         torch.randn(3, generator=random)

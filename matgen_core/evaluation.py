@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from matgen_core import asking
 from matgen_core.compositions import Compositions, splitmix64
-from matgen_core.datasets import held_out
 from matgen_core.elements import SYMBOLS
 from matgen_core.errors import DataError, InvalidOption, UnknownName
 from matgen_core.interfaces import Predictor, Validator
 from matgen_core.pipeline import Pipeline
 from matgen_core.registry import Registry, source_of
 from matgen_core.screening import reading
+from matgen_core.training import split
 from matgen_core.weights import Known, WeightsDir, member
 
 SCHEMA = 1
@@ -78,10 +78,9 @@ class Reference:
         """
         dataset = asking.dataset(registry.create("source", source, options))
         compositions = dataset.compositions
-        kept = held_out(compositions)
-        role = np.where(kept, Known.HELD_OUT, Known.TRAINED).astype(np.uint8)
-        if weights is not None:
-            known = weights.known()
+        role, _ = split(dataset)
+        known = weights.known() if weights else None
+        if known is not None:
             fingerprints = compositions.fingerprints()
             if member(fingerprints, known.fingerprints).all():
                 role = known.role[np.searchsorted(known.fingerprints, fingerprints)]

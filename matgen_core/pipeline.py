@@ -23,7 +23,7 @@ from matgen_core.predictors import Predictors
 from matgen_core.registry import Registry, validate
 from matgen_core.selection import SelectedRows, Selection
 from matgen_core.tables import open_table
-from matgen_core.weights import Known, WeightsDir, member
+from matgen_core.weights import Known, member
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,9 +192,7 @@ class Pipeline:
             if name not in used:
                 raise UnknownName.of("component in this run", name, used)
         _, weights = registry.resolve("generator", config.generator)
-        self.known: Known | None = (
-            weights.known() if weights and WeightsDir.KNOWN in weights.card.sha256 else None
-        )
+        self.known: Known | None = weights.known() if weights else None
         columns = {"formula": str, "n_elements": float} | dict.fromkeys(self.validators, bool)
         if self.known is not None:
             columns["novel"] = bool

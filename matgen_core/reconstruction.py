@@ -19,7 +19,7 @@ from matgen_core.errors import PluginError
 from matgen_core.interfaces import Autoencoder, Encoder
 from matgen_core.registry import Registry
 from matgen_core.tables import open_table
-from matgen_core.weights import Known, WeightsDir
+from matgen_core.weights import Known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +91,7 @@ class Reconstructor:
         self.name = name
         self.autoencoder = generator
         self.encoder: Encoder = registry.create("encoder", registry.encoder_of(generator))
-        self.known: Known | None = None
-        if weights is not None and WeightsDir.KNOWN in weights.card.sha256:
-            self.known = weights.known()
+        self.known: Known | None = weights.known() if weights else None
 
     def codes(self, compositions: Compositions) -> NDArray[np.float32]:
         """Codes of encodable compositions, float32 [N, width]."""

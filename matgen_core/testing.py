@@ -337,8 +337,7 @@ def _card(owner: str, registry: Registry, kind: str, weights: WeightsDir) -> Non
         raise PluginError(f"{owner} has no files: write it by matgen_core.weights.write_weights")
     for file in card.sha256:
         weights.verified(file)
-    if WeightsDir.KNOWN in card.sha256:
-        weights.known()
+    weights.known()
     for entry in registry.entries("weights"):
         if not isinstance(entry.item, Weights) or entry.item.path != weights.path:
             continue

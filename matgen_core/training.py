@@ -78,7 +78,8 @@ class Job:
         Rows that cannot be used are listed in its file ``rejected.csv``.
 
         Raises:
-            InvalidOption: the device is not there, or `out` holds another training.
+            InvalidOption: the device is not there, `out` holds weights and resuming was not asked
+                for, or they are of another training.
             WeightsError: its checkpoint is damaged.
             DataError: another process is training into `out`.
             PluginError: the component's training failed.
@@ -86,9 +87,16 @@ class Job:
         train = import_object(self.function, self.owner)
         self.out.mkdir(parents=True, exist_ok=True)
         with claimed(self.out):
+            if (self.out / weights.WeightsDir.CARD).exists() and not self.resume:
+                raise InvalidOption(
+                    f"{self.out} holds weights already: go on with --resume, or choose another "
+                    "--out"
+                )
             if self.dataset.rejected is not None:
                 table = self.dataset.rejected.to_csv(index=False)
                 write_atomically(self.out / REJECTED, table.encode())
+            else:
+                (self.out / REJECTED).unlink(missing_ok=True)
             with asking.guarded(self.owner):
                 train(self)
 
@@ -200,10 +208,13 @@ class GeneratorJob(Job):
             )
         return drawn[kept]
 
-    def lesson(self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int) -> Compositions:
+    def lesson(
+        self, sample: Callable[[int, int], NDArray[Any]], n: int, seed: int
+    ) -> NDArray[np.uint8]:
         """What a network learns from in a round: `candidates` among `n` samples, and `n` of them.
 
-        They are repeated so that they are `alike` the compounds trained on.
+        They are repeated so that they are `alike` the compounds trained on, and encoded, uint8
+        [n, *shape].
 
         Args:
             sample: a generator's ``sample(n, seed)``.
@@ -215,7 +226,8 @@ class GeneratorJob(Job):
         """
         found = self.candidates(sample, n, seed)
         trained = self.dataset.compositions[self.rows(Known.TRAINED)]
-        return found[alike(found, trained, n, seed)]
+        chosen = found[alike(found, trained, n, seed)]
+        return asking.encoded(self.encoder, chosen)
 
     def _card(self) -> dict[str, Any]:
         return {"encoder": self.encoder_name}
@@ -253,10 +265,11 @@ def draw(
 def alike(candidates: Compositions, known: Compositions, n: int, seed: int) -> NDArray[np.intp]:
     """Choose among candidates so that they have the elements of known compounds, as often.
 
-    And each with the same counts, and as many of them to a composition. More compositions of some
-    elements balance than of others, more of many elements than of few, and among those of small
-    counts fewer are unknown: a network left to its own candidates soon writes little else. Weights
-    by iterative proportional fitting (Deming & Stephan 1940, doi:10.1214/aoms/1177731829).
+    And as many of them to a composition. More compositions of some elements balance than of
+    others, and more of many elements than of few: a network left to its own candidates soon writes
+    little else. Not the counts: of compositions with small ones few are unknown, and to keep to
+    them would be to keep to these few. Weights by iterative proportional fitting (Deming & Stephan
+    1940, doi:10.1214/aoms/1177731829).
 
     Args:
         candidates: to choose from, none without elements.
@@ -267,16 +280,12 @@ def alike(candidates: Compositions, known: Compositions, n: int, seed: int) -> N
     Returns:
         Which candidates, [n].
     """
-    states = int(max(known.counts.max(), candidates.counts.max())) + 1
-    wanted, cells = (
-        batch.numbers.astype(np.intp) * states + batch.counts for batch in (known, candidates)
-    )
     sizes = candidates.n_elements
     weight = np.ones(len(candidates))
     for _ in range(FITTINGS):
-        by_cell = _ratios(wanted, cells, weight)
-        by_cell[0] = 1  # of no element
-        weight *= by_cell[cells].prod(axis=1) ** (1 / sizes)
+        by_element = _ratios(known.numbers, candidates.numbers, weight)
+        by_element[0] = 1  # of no element
+        weight *= by_element[candidates.numbers].prod(axis=1) ** (1 / sizes)
         weight *= _ratios(known.n_elements, sizes, weight)[sizes]
         weight = (weight / weight.mean()).clip(1 / MOST_REPEATED, MOST_REPEATED)
     return np.random.default_rng(seed).choice(len(candidates), n, p=weight / weight.sum())
@@ -373,7 +382,7 @@ def prepare(
     else:
         dataset, extra = _for_generator(dataset, encoder, registry)
 
-    role, published = _split(dataset, validation=kind == "predictor")
+    role, published = split(dataset, validation=kind == "predictor")
     passed = np.ones(len(role), np.bool_)
     for validator in screens:
         passed &= asking.verdicts(validator, dataset.compositions)
@@ -446,8 +455,16 @@ def _for_predictor(
     return dataset, {"target": dataset.properties[target]}
 
 
-def _split(dataset: Dataset, *, validation: bool) -> tuple[NDArray[np.uint8], bool]:
-    """Role of each compound, and whether the data's own split decided it."""
+def split(dataset: Dataset, *, validation: bool = False) -> tuple[NDArray[np.uint8], bool]:
+    """Role of each compound, and whether the data's own split decided it.
+
+    Args:
+        dataset: N compounds.
+        validation: set some aside to choose the best of a training by.
+
+    Returns:
+        Roles of `matgen_core.weights.Known`, uint8 [N], and True for a published split.
+    """
     if dataset.split is not None:
         return dataset.split.copy(), True
     role = np.full(len(dataset.compositions), Known.TRAINED, np.uint8)

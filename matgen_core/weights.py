@@ -122,15 +122,17 @@ class WeightsDir:
             return path
         raise WeightsError(f"{path} is damaged: its sha256 is not the one on its card")
 
-    def known(self) -> Known:
-        """The index of the compounds in the training data.
+    def known(self) -> Known | None:
+        """The index of the compounds in the training data; None where the card lists none.
 
         Raises:
-            WeightsError: it is absent or damaged.
+            WeightsError: it is lost or damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
+        if self.KNOWN not in self.card.sha256:
+            return None
         path = self.verified(self.KNOWN)
         try:
             return Known.from_tensors(load_file(path))

@@ -14,8 +14,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
-from matgen_core import Compositions, Predictor, Validator, discover, evaluation
-from matgen_core.datasets import held_out
+from matgen_core import Compositions, Predictor, Validator, asking, discover, evaluation
+from matgen_core.datasets import Dataset, held_out
 from matgen_core.errors import DataError, InvalidOption
 from matgen_core.evaluation import (
     Evaluation,
@@ -147,6 +147,24 @@ def test_the_split_of_the_training_is_used_where_it_fits(toy: Path, tmp_path: Pa
     other = roles("NaCl", "Fe2O3", "KBr")
     kept = held_out(batch("NaCl", "Fe2O3", "KBr"))
     assert list(other.values()) == kept.astype(int).tolist()
+
+
+def test_weights_without_an_index_are_judged_by_the_split_of_the_data(
+    toy: Path, tmp_path: Path
+) -> None:
+    weights = discover().weights("tape-salts")
+    weights.card = weights.card.model_copy(update={"sha256": {}})
+    (tmp_path / "known.csv").write_text("formula\nNaCl\nFe2O3\nKBr\n")
+    known = Reference.of(discover(), "csv", weights, {"path": tmp_path / "known.csv"})
+    assert known.role.tolist() == held_out(known.compositions).astype(int).tolist()
+
+
+def test_a_published_split_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = np.array([Known.HELD_OUT, Known.TRAINED, Known.VALIDATION], np.uint8)
+    dataset = Dataset("x", batch("NaCl", "Fe2O3", "KBr"), split=published)
+    monkeypatch.setattr(asking, "dataset", lambda source: dataset)
+    role = Reference.of(discover(), "oqmd-energy").role
+    np.testing.assert_array_equal(role, published)
 
 
 def test_weights_that_learned_from_a_file(toy: Path) -> None:

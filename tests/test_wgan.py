@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from trainings import assert_same_tensors, assert_same_training, stop_after
 
 from matgen_core import Compositions, discover
@@ -373,10 +375,30 @@ def test_a_second_training_does_not_overwrite_the_first(salts, tmp_path):
     before = (out / checkpoint.FILE).read_bytes()
     with pytest.raises(InvalidOption, match="--resume"):
         tiny_job(salts, out).run()
-    for other in ({"seed": 1}, {"recipe": {"batch_size": 9}}, {"screen": ["charge"]}):
+    others = (
+        {"seed": 1},
+        {"recipe": {"batch_size": 9}},
+        {"recipe": {"critic": [4]}},
+        {"screen": ["charge"]},
+    )
+    for other in others:
         with pytest.raises(InvalidOption, match="another recipe, seed or data"):
             tiny_job(salts, out, resume=True, **other).run()
     assert (out / checkpoint.FILE).read_bytes() == before
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_refused(salts, tmp_path):
+    """Its random numbers are not this device's: what follows would be another training."""
+    out = tmp_path / "out"
+    tiny_job(salts, out, epochs=0.3).run()
+    with safe_open(out / checkpoint.FILE, "np") as file:
+        progress = json.loads(file.metadata()["progress"])
+    assert progress["identity"]["device"] == "cpu"
+    progress["identity"]["device"] = "cuda"
+    tensors = checkpoint_tensors(out)
+    save_file(tensors, out / checkpoint.FILE, {"progress": json.dumps(progress)})
+    with pytest.raises(InvalidOption, match="another kind of device"):
+        tiny_job(salts, out, resume=True).run()
 
 
 def test_damaged_checkpoint_is_refused(salts, tmp_path):
@@ -538,10 +560,13 @@ def test_a_training_stopped_in_its_rounds_goes_on_to_the_same_end(
     assert_same_training(tmp_path / "whole", tmp_path / "halves")
 
 
-def test_rounds_can_follow_a_training_that_had_none(salts, told, tmp_path):
-    tiny_job(salts, tmp_path / "whole", recipe=ROUNDS).run()
-    tiny_job(salts, tmp_path / "halves", recipe=ROUNDS | {"rounds": 0}).run()
-    tiny_job(salts, tmp_path / "halves", recipe=ROUNDS, resume=True).run()
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_more_rounds_can_follow(salts, told, tmp_path, rounds):
+    """Whatever the learning rates: they fall to zero before the rounds and in each."""
+    recipe = ROUNDS | {"decay": 0.5}
+    tiny_job(salts, tmp_path / "whole", recipe=recipe).run()
+    tiny_job(salts, tmp_path / "halves", recipe=recipe | {"rounds": rounds}).run()
+    tiny_job(salts, tmp_path / "halves", recipe=recipe, resume=True).run()
     assert_same_tensors(tmp_path / "whole", tmp_path / "halves")
 
 

@@ -217,9 +217,9 @@ class Background:
                 raise
         source, options = known_source(generator, weights, against)
         dataset = asking.dataset(registry.create("source", source, options))
-        if weights is None or weights.card.data.source != source:
-            return cls(f"compounds of {against}", dataset)
-        known = weights.known()
+        known = weights.known() if weights and weights.card.data.source == source else None
+        if known is None:
+            return cls(f"compounds of {source}", dataset)
         trained = known.fingerprints[known.role == Known.TRAINED]
         rows = member(dataset.compositions.fingerprints(), trained)
         return cls(f"training compounds ({source})", dataset[rows])

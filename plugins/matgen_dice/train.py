@@ -111,7 +111,7 @@ def train(job: GeneratorJob) -> None:
                 **recipe.model_dump(exclude={"network"}),
                 **training.account(
                     progress,
-                    seen=progress["step"] * batch,
+                    batch=batch,
                     of=len(grids),
                     device=device,
                     precision="bfloat16" if mixed_precision else "float32",

@@ -18,9 +18,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 from matgen_core import metrics
-from matgen_core.errors import DataError, InvalidOption
+from matgen_core.errors import DataError
 from matgen_core.training import PredictorJob
-from matgen_core.weights import Known, WeightsDir
+from matgen_core.weights import Known
 from matgen_gbrt import TreesRecipe, descriptors
 from matgen_gbrt.forest import Forest
 from matgen_gbrt.predictor import Gap, Metal
@@ -80,7 +80,6 @@ def train_gap(job: PredictorJob) -> None:
     """Learn the band gaps of the compounds that have one.
 
     Raises:
-        InvalidOption: ``job.out`` holds weights already.
         DataError: no compound to train on has a gap.
     """
     role = np.where(job.target > 0, job.role, Known.UNUSED).astype(np.uint8)
@@ -100,7 +99,6 @@ def train_metal(job: PredictorJob) -> None:
     """Learn which compounds have no band gap.
 
     Raises:
-        InvalidOption: ``job.out`` holds weights already.
         DataError: the compounds to train on are all metals, or none is.
     """
     metal = (job.target <= 0).astype(np.float64)
@@ -127,10 +125,6 @@ def _train(
         measure: compares predictions with targets.
         criterion: which of its figures chooses, by being low.
     """
-    if (job.out / WeightsDir.CARD).exists() and not job.resume:
-        raise InvalidOption(
-            f"{job.out} holds weights already: --resume replaces them, or choose another --out"
-        )
     recipe: TreesRecipe = job.recipe
     started = time.perf_counter()
     features = {

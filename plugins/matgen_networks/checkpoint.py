@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from matgen_core.errors import WeightsError
+from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.weights import write_atomically
 
 FILE = "checkpoint.safetensors"
@@ -54,17 +54,31 @@ def read(
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
     generator: torch.Generator,
+    identity: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Restore what `write` saved; returns its `progress`.
 
+    Args:
+        directory: where it is.
+        modules: networks by name.
+        optimizers: by name.
+        generator: source of the training's random numbers.
+        identity: what the training is, to be found under that name in its `progress`.
+
     Raises:
-        WeightsError: the file is damaged or belongs to another network.
+        InvalidOption: it is of another training.
+        WeightsError: the file is damaged.
     """
     path = directory / FILE
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             progress = _checked(from_json((file.metadata() or {})["progress"]))
+        if progress["identity"] != identity:
+            raise InvalidOption(
+                f"{directory} was trained with another recipe, seed or data, or on another kind "
+                "of device: resume with the same"
+            )
         for name, module in modules.items():
             module.load_state_dict(_under(tensors, name))
         for name, optimizer in optimizers.items():

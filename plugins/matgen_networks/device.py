@@ -39,8 +39,8 @@ def resolve(name: str) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 arithmetic is faster than float32 on the device."""
     if device.type == "cuda":
-        return True
-    # Other CPUs compute bfloat16 by converting it back and forth.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # Others compute bfloat16 by converting it back and forth.
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())
 

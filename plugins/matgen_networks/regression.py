@@ -182,7 +182,7 @@ def train(
                 **recipe.model_dump(exclude=set(model)),
                 **training.account(
                     progress,
-                    seen=progress["step"] * batch,
+                    batch=batch,
                     of=n_trained,
                     device=device,
                     precision="bfloat16",

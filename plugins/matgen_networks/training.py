@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from matgen_core.errors import DataError, InvalidOption, WeightsError
+from matgen_core.errors import DataError, WeightsError
 from matgen_core.weights import write_atomically
 from matgen_networks import checkpoint
 from matgen_networks import device as devices
@@ -34,7 +36,8 @@ def resume(
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """The progress of the training in ``job.out``, its checkpoint restored where there is one.
 
-    More epochs or rounds may be asked for than before; everything else must be the same.
+    More epochs or rounds may be asked for than before; everything else must be the same, and so
+    must the kind of device, whose random numbers are others.
 
     Args:
         job: makes its folder if need be, and drops from `METRICS` what will be done again.
@@ -47,26 +50,18 @@ def resume(
         The progress, to be kept up to date, and what writes a checkpoint of it.
 
     Raises:
-        InvalidOption: the folder holds a training and resuming was not asked for, or it is one
-            with another recipe, seed or data.
+        InvalidOption: the training in the folder is one with another recipe, seed or data.
         WeightsError: the checkpoint is damaged.
     """
     identity = {
         "recipe": job.recipe.model_dump(mode="json", exclude={"epochs", "rounds"}),
         "seed": job.seed,
         "data": job.data.model_dump(mode="json", exclude={"attribution"}),
+        "device": random.device.type,
     }
     progress = {"identity": identity, "step": 0, "seconds": 0.0, **fresh}
-    if (job.out / checkpoint.FILE).exists():
-        if not job.resume:
-            raise InvalidOption(
-                f"{job.out} holds a training already: go on with --resume, or choose another --out"
-            )
-        progress = checkpoint.read(job.out, modules, optimizers, random)
-        if progress["identity"] != identity:
-            raise InvalidOption(
-                f"{job.out} was trained with another recipe, seed or data: resume with the same"
-            )
+    if job.resume and (job.out / checkpoint.FILE).exists():
+        progress = checkpoint.read(job.out, modules, optimizers, random, identity)
     job.out.mkdir(parents=True, exist_ok=True)
     forget_after(job.out / METRICS, progress["step"])
     return progress, partial(checkpoint.write, job.out, modules, optimizers, random, progress)
@@ -168,21 +163,29 @@ def log(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def account(
-    progress: Mapping[str, Any], *, seen: int, of: int, device: torch.device, precision: str
+    progress: Mapping[str, Any],
+    *,
+    batch: int,
+    of: int,
+    device: torch.device,
+    precision: str,
+    before: float = math.inf,
 ) -> dict[str, Any]:
     """What a card says of how long and on what a network was trained.
 
     Args:
         progress: of the training.
-        seen: compounds it was shown, with repetitions.
+        batch: compounds a step.
         of: compounds to train on.
         device: where.
         precision: of the arithmetic.
+        before: steps before what it was shown were its own samples.
     """
+    steps = progress["step"]
     return {
-        "epochs_seen": round(seen / of, 2),
-        "steps": progress["step"],
-        "samples_seen": seen,
+        "epochs_seen": round(min(steps, before) * batch / of, 2),
+        "steps": steps,
+        "samples_seen": steps * batch,
         "hours": round(progress["seconds"] / 3600, 3),
         "hardware": devices.describe(device),
         "precision": precision,
@@ -201,18 +204,59 @@ def falling(step: int, total: int, share: float) -> float:
     return min(1.0, (total - step + 1) / (share * total)) if share else 1.0
 
 
-def round_of(step: int, before: int, length: int) -> tuple[int, int]:
-    """In which round a step is, and how many steps of that round are done.
+@dataclass(frozen=True)
+class Rounds:
+    """The steps of a training: those that known compounds are learned in, and then rounds.
+
+    In a round, a network learns from its own candidates; see `matgen_core.training`.
 
     Args:
-        step: 1 for the first.
         before: steps before the first round, which are round 0.
         length: steps of a round.
+        number: of rounds.
     """
-    if step <= before:
-        return 0, step - 1
-    rounds, place = divmod(step - 1 - before, length)
-    return 1 + rounds, place
+
+    before: int
+    length: int
+    number: int
+
+    @classmethod
+    def of(cls, recipe: Any, compounds: int, batch: int) -> Rounds:
+        """Those of a recipe with `epochs`, `rounds` and `drawn`.
+
+        Args:
+            recipe: says how many epochs and rounds, and how long a round is.
+            compounds: to train on.
+            batch: of them, a step.
+        """
+        before = max(1, math.ceil(recipe.epochs * compounds / batch))
+        return cls(before, math.ceil(recipe.drawn / batch), recipe.rounds)
+
+    @property
+    def total(self) -> int:
+        """Number of steps."""
+        return self.before + self.number * self.length
+
+    def place(self, step: int) -> tuple[int, int]:
+        """In which round a step is, 1 for the first, and how many steps of that round are done."""
+        if step <= self.before:
+            return 0, step - 1
+        rounds, done = divmod(step - 1 - self.before, self.length)
+        return 1 + rounds, done
+
+    def rate(self, step: int, share: float) -> float:
+        """Factor of the learning rate: it falls to zero before the rounds, and again in each.
+
+        So more rounds go on exactly where fewer ended.
+
+        Args:
+            step: 1 for the first.
+            share: the last of the steps before the rounds, over which it falls in these.
+        """
+        current, done = self.place(step)
+        if current:
+            return falling(1 + done, self.length, 1.0)
+        return falling(step, self.before, share)
 
 
 def floats(module: nn.Module) -> list[Tensor]:

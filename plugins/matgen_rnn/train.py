@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from matgen_core import asking
 from matgen_core.errors import InvalidOption
 from matgen_core.training import GeneratorJob
 from matgen_core.weights import Known
@@ -78,18 +79,16 @@ def train(job: GeneratorJob) -> None:
         network.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
     # Whose samples a round's candidates are.
-    teacher = copy.deepcopy(network).eval()
+    teacher = copy.deepcopy(network).eval().to(device)  # a copy lies scattered until it is moved
     modules, optimizers = {"network": network, "teacher": teacher}, {"adam": adam}
 
     # Longer ones than any trained on have no likelihood.
     unseen = job.dataset.compositions[job.rows(Known.HELD_OUT)]
     unseen = unseen[unseen.n_elements <= shape.longest]
-    held_out = sequences(job.encoder.encode(unseen), order) if len(unseen) else None
+    held_out = sequences(asking.encoded(job.encoder, unseen), order) if len(unseen) else None
 
     batch = recipe.batch_size
-    before_rounds = max(1, math.ceil(recipe.epochs * len(grids) / batch))
-    per_round = math.ceil(recipe.drawn / batch)
-    total = before_rounds + recipe.rounds * per_round
+    rounds = training.Rounds.of(recipe, len(grids), batch)
     progress, save = training.resume(job, modules, optimizers, random)
 
     @lru_cache(maxsize=1)
@@ -98,8 +97,8 @@ def train(job: GeneratorJob) -> None:
         if number == 0:
             elements, counts = known
         else:
-            candidates = job.lesson(warmer, recipe.drawn, seed=number)
-            elements, counts = sequences(job.encoder.encode(candidates), order)
+            chosen = job.lesson(warmer, recipe.drawn, seed=number)
+            elements, counts = sequences(chosen, order)
         return elements.to(device), counts.to(device)
 
     def warmer(n: int, seed: int) -> NDArray[Any]:
@@ -109,15 +108,14 @@ def train(job: GeneratorJob) -> None:
 
     def step(number: int) -> dict[str, Tensor]:
         """One update."""
-        current, place = training.round_of(number, before_rounds, per_round)
-        if current == 0:
-            rate = training.falling(number, before_rounds, recipe.decay)
-        else:
-            rate = training.falling(1 + place, per_round, 1.0) / 2
-            if place == 0:
+        current, done = rounds.place(number)
+        rate = recipe.lr * rounds.rate(number, recipe.decay)
+        if current:
+            rate /= 2  # what it knows is to be changed, not learned anew
+            if done == 0:
                 teacher.load_state_dict(network.state_dict())
         elements, counts = lesson(current)
-        adam.param_groups[0]["lr"] = recipe.lr * rate
+        adam.param_groups[0]["lr"] = rate
         # Dropout takes its numbers from torch's own source: a resumed training must find the same.
         torch.manual_seed(int(np.random.SeedSequence([job.seed, number]).generate_state(1)[0]))
         rows = torch.randint(len(elements), (batch,), generator=random, device=device)
@@ -148,7 +146,8 @@ def train(job: GeneratorJob) -> None:
                 **recipe.model_dump(exclude={"width", "layers"}),
                 **training.account(
                     progress,
-                    seen=min(progress["step"], before_rounds) * batch,
+                    batch=batch,
+                    before=rounds.before,
                     of=len(grids),
                     device=device,
                     precision="float32",
@@ -167,7 +166,7 @@ def train(job: GeneratorJob) -> None:
 
     shares = dict.fromkeys(("valid", "novel", "yield"), ".1%")
     shown = {"loss": ".3f", "held_out_loss": ".3f", **shares}
-    training.run(job, progress, total, step, judge, save, batch=batch, shown=shown)
+    training.run(job, progress, rounds.total, step, judge, save, batch=batch, shown=shown)
 
     # What is shipped is measured as it is stored, in half precision.
     network.eval().load_state_dict({k: training.half(v) for k, v in network.state_dict().items()})

@@ -119,9 +119,7 @@ def train(job: GeneratorJob) -> None:
     optimizers = {"generator_adam": generator_adam, "critic_adam": critic_adam}
 
     batch = recipe.batch_size
-    before_rounds = max(1, math.ceil(recipe.epochs * len(known) / (batch * recipe.critic_steps)))
-    per_round = math.ceil(recipe.drawn / (batch * recipe.critic_steps))
-    total = before_rounds + recipe.rounds * per_round
+    rounds = training.Rounds.of(recipe, len(known), batch * recipe.critic_steps)
     progress, save = training.resume(job, modules, optimizers, random, best=-1.0)
 
     mixed_precision = devices.has_bfloat16(device)
@@ -145,21 +143,21 @@ def train(job: GeneratorJob) -> None:
         """
         if number == 0:
             return torch.from_numpy(known).to(device)
-        candidates = job.lesson(drawing(teacher), recipe.drawn, seed=number)
-        return torch.from_numpy(job.encoder.encode(candidates)).to(device)
+        chosen = job.lesson(drawing(teacher), recipe.drawn, seed=number)
+        return torch.from_numpy(chosen).to(device)
 
     def step(number: int) -> dict[str, Tensor]:
         """`critic_steps` critic updates and one of the generator."""
-        current, place = training.round_of(number, before_rounds, per_round)
-        if current and place == 0:
+        current, done = rounds.place(number)
+        if current and done == 0:
             teacher.load_state_dict(shipped.state_dict())
         grids = lesson(current)
         # Candidates differ from other samples by a cell or two, which takes a critic whose slope
         # along one cell takes nothing from that along another (Adler & Lunz, arXiv:1806.06621).
         order = MANHATTAN if current else EUCLIDEAN
-        slowed = training.falling(number, total, recipe.decay)
-        generator_adam.param_groups[0]["lr"] = recipe.lr_generator * slowed
-        critic_adam.param_groups[0]["lr"] = recipe.lr_critic * slowed
+        rate = rounds.rate(number, recipe.decay)
+        generator_adam.param_groups[0]["lr"] = recipe.lr_generator * rate
+        critic_adam.param_groups[0]["lr"] = recipe.lr_critic * rate
         for _ in range(recipe.critic_steps):
             rows = torch.randint(len(grids), (batch,), generator=random, device=device)
             mix = torch.rand(batch, 1, 1, generator=random, device=device)
@@ -192,7 +190,8 @@ def train(job: GeneratorJob) -> None:
                 **recipe.model_dump(exclude={"network"}),
                 **training.account(
                     progress,
-                    seen=min(progress["step"], before_rounds) * batch * recipe.critic_steps,
+                    batch=batch * recipe.critic_steps,
+                    before=rounds.before,
                     of=len(known),
                     device=device,
                     precision="bfloat16" if mixed_precision else "float32",
@@ -213,7 +212,7 @@ def train(job: GeneratorJob) -> None:
     training.run(
         job,
         progress,
-        total,
+        rounds.total,
         step,
         judge,
         save,
@@ -225,4 +224,4 @@ def train(job: GeneratorJob) -> None:
     # from the weights as they are stored says what it is worth.
     best = load_file(job.out / WeightsDir.TENSORS)
     shipped.load_state_dict({key: value.float() for key, value in best.items()})
-    job.remeasure(job.judge(drawing(shipped), FINAL_SAMPLES, seed=total))
+    job.remeasure(job.judge(drawing(shipped), FINAL_SAMPLES, seed=rounds.total))
