@@ -19,17 +19,16 @@ import tempfile
 import time
 import warnings
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import RESULTS
 from numpy.typing import NDArray
 
 from matgen_core import Compositions, Validator, discover
 from matgen_rules import RulesOptions
 from matgen_rules.validators import Charge, Eneg, smact_tables
 
-RESULTS = Path(__file__).parent / "results"
 SOURCES = ("oqmd", "mp", "icsd")
 TESTS = {"charge": (Charge, False), "eneg": (Eneg, True)}
 STATES = "smact14"

@@ -37,10 +37,10 @@ class Network(Options):
     latent: Width = Field(128, description="Width of the vector a sample is made from.")
     channels: Width = Field(description="Channels of the first feature map made of it.")
     deconvolutions: tuple[Layer, ...] = Field(
-        max_length=32, description="Layers of the generator or decoder."
+        min_length=1, max_length=32, description="Layers of the generator or decoder."
     )
     convolutions: tuple[Layer, ...] = Field(
-        max_length=32, description="Layers of the critic or encoder."
+        min_length=1, max_length=32, description="Layers of the critic or encoder."
     )
 
 

@@ -46,10 +46,10 @@ class Losses:
     losses compile whole.
 
     Args:
-        generator: its weights are the first thing trained.
-        critic: and the second.
+        generator: latent vectors to grids.
+        critic: grids to scores.
         recipe: chooses the critic's loss.
-        mixed_precision: compute convolutions in bfloat16.
+        mixed_precision: multiply matrices and convolve in bfloat16.
     """
 
     generator: Upsampler
