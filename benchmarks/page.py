@@ -54,11 +54,11 @@ number of samples differ.
 
 The tables below are of the networks shipped in this package, trained on one CPU core each, for
 minutes to little over an hour (`matgen weights show NAME`). `wgan` and `dice` have the paper's
-smaller architecture (`wgan-*-screened` and `wgan-*-novel` learned from another critic); its larger
-one is implemented (preset `oqmd`, for `dice` all three) and not trained yet: it needs a GPU. `rnn`
-is not the paper's ([beyond the paper](beyond.md)). ICSD here is AFLOW's open catalogue of ICSD
-compounds, since the ICSD is licensed. A network's own data limit what it can learn of validity: the
-column of its training compounds shows how many pass the tests.
+smaller architecture (`wgan` learned from another critic); its larger one is implemented (preset
+`oqmd`, for `dice` all three) and not trained yet: it needs a GPU. `rnn` is not the paper's
+([beyond the paper](beyond.md)). ICSD here is AFLOW's open catalogue of ICSD compounds, since the
+ICSD is licensed. A network's own data limit what it can learn of validity: the column of its
+training compounds shows how many pass the tests.
 
 What falls short of the paper, and what does not, as of now:
 

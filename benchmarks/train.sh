@@ -13,18 +13,16 @@ train() { # NAME DATA OPTION...
 }
 
 matgen data fetch oqmd # one package carries all three data sets
-# With the table's critic, and before the untrained generator's samples were nearly empty.
-table=(--preset compact --set "wgan.critic=[]" --set wgan.critic_steps=3)
-train wgan-oqmd oqmd "${table[@]}" --set wgan.epochs=3.6
-train wgan-mp mp "${table[@]}" --set wgan.epochs=8 --set wgan.decay=0 \
-    --set wgan.averaging=0.995 --set wgan.interval=200 --set wgan.evaluate=4096
-train wgan-icsd icsd "${table[@]}" --set wgan.epochs=17 --set wgan.interval=300
-for data in "oqmd 3" "mp 9" "icsd 25"; do
+for data in "oqmd 1.3 3" "mp 6.3 9" "icsd 36 25"; do
     set -- $data
-    options=(--screen charge,eneg --set "wgan.epochs=$2")
+    train "wgan-$1" "$1" --preset compact --set "wgan.epochs=$2"
+    options=(--screen charge,eneg --set "wgan.epochs=$3")
     train "wgan-$1-screened" "$1" --preset compact "${options[@]}"
     # These go on where the screened ones ended.
-    [ -e "$out/wgan-$1-novel" ] || cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel"
+    if [ ! -e "$out/wgan-$1-novel" ]; then
+        cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel.part"
+        mv "$out/wgan-$1-novel.part" "$out/wgan-$1-novel"
+    fi
     train "wgan-$1-novel" "$1" --preset novel "${options[@]}"
 done
 train dice-mp mp --preset compact --set dice.epochs=4
