@@ -305,7 +305,8 @@ def test_another_encoder_is_refused(salts: Path, tmp_path: Path) -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_samples_on_cuda_are_those_of_the_cpu(salts: Path, tmp_path: Path) -> None:
-    replace(tiny_job(salts, tmp_path / "out"), device="cuda").run()
+    job = tiny_job(salts, tmp_path / "out", epochs=30, recipe=ROUNDS | {"drawn": 2000})
+    replace(job, device="cuda").run()
     on_cpu, on_gpu = (
         discover().create("generator", str(tmp_path / "out"), device=device).sample(500, 0)
         for device in ("cpu", "cuda")
