@@ -44,7 +44,8 @@ class WganRecipe(Options):
         0.0,
         ge=0,
         le=1,
-        description="Last share of the training over which learning rates fall linearly to zero.",
+        description="Last share of the training over which learning rates fall linearly to zero. "
+        "In each round they fall again.",
     )
     averaging: float = Field(
         0.0, ge=0, lt=1, description="Decay of the running average of generator weights shipped."
@@ -72,8 +73,9 @@ class WganOptions(Options):
         1.0,
         gt=0,
         le=10,
-        description="What the latent vectors, which are normally distributed, are multiplied by "
-        "(the truncation of Brock et al., arXiv:1809.11096, without its threshold).",
+        description="What the normally distributed latent vectors are multiplied by. A little "
+        "below 1: more samples valid, fewer of them different (after the truncation of Brock et "
+        "al., arXiv:1809.11096).",
     )
     batch_size: int = Field(1024, ge=1, description="Samples computed at once.")
 
