@@ -64,9 +64,8 @@ What falls short of the paper, and what does not, as of now:
 
 - validity of the paper's screened network, 84.5 %: the WGANs are below it, also those that have
   learned from their own candidates (`wgan-*-novel`), which come within a few points, or past it at
-  a temperature of 0.9 (`wgan-icsd-novel`); the screened
-  recurrent networks and `rnn-*-novel` are above it, and the former above the 91.2 % of the best
-  transformer on OQMD and MP;
+  a temperature of 0.9 (`wgan-icsd-novel`); the screened recurrent networks and `rnn-*-novel` are
+  above it, and the former above the 91.2 % of the best transformer on OQMD and MP;
 - novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-novel` and `rnn-*-novel` are above
   it, the latter above 84.5 % valid at once, with the elements and numbers of elements of the known
   compounds. All `novel` networks have learned from their own valid samples, though, which is to be

@@ -3,7 +3,8 @@
 #
 #   OMP_NUM_THREADS=1 benchmarks/train.sh FOLDER
 #
-# Each took one core 1 to 90 minutes. To ship a network, copy its card.toml, metrics.jsonl,
+# Each took one core 1 to 90 minutes. Those that end in a seed are not shipped: they show the spread,
+# see benchmarks/seeds.py. To ship a network, copy its card.toml, metrics.jsonl,
 # weights.safetensors and known.safetensors to weights/NAME in the folder of its plugin.
 set -euo pipefail
 out=${1:?usage: benchmarks/train.sh FOLDER}
@@ -25,7 +26,7 @@ for data in "oqmd 1.3 3" "mp 6.3 9" "icsd 36 25"; do
     fi
     train "wgan-$1-novel" "$1" --preset novel "${options[@]}"
 done
-for data in "mp 9" "icsd 25"; do # not shipped: for the spread, see benchmarks/seeds.py
+for data in "mp 9" "icsd 25"; do
     set -- $data
     for seed in 1 2; do
         train "wgan-$1-screened-$seed" "$1" --seed $seed --preset compact --screen charge,eneg \

@@ -155,7 +155,7 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
             Run.read(path)
 
 
-def test_known_compounds() -> None:
+def test_known_compounds(tmp_path: Path) -> None:
     registry = discover()
     trained = Background.of(registry, "salty-weights")
     assert trained.title == "training compounds (salts)"
@@ -164,6 +164,10 @@ def test_known_compounds() -> None:
     for generator in ("saltgan", "gone", "orphan"):  # named: what the generator is matters not
         every = Background.of(registry, generator, "salts")
         assert (every.title, len(every.dataset.compositions)) == ("compounds of salts", 20)
+    path = tmp_path / "my.csv"
+    path.write_text("formula\nNaCl\n")
+    mine = Background.of(registry, "salty-weights", str(path))
+    assert mine.title == f"compounds of {path}"
     for generator, reason in (
         ("saltgan", "needs trained weights|says nothing of known compounds"),
         ("gone", "unknown generator 'gone'"),

@@ -219,7 +219,7 @@ class Background:
         dataset = asking.dataset(registry.create("source", source, options))
         known = weights.known() if weights and weights.card.data.source == source else None
         if known is None:
-            return cls(f"compounds of {source}", dataset)
+            return cls(f"compounds of {against or source}", dataset)
         trained = known.fingerprints[known.role == Known.TRAINED]
         rows = member(dataset.compositions.fingerprints(), trained)
         return cls(f"training compounds ({source})", dataset[rows])
