@@ -17,6 +17,7 @@ ORDER = (
     "reconstruction",
     "densities",
     "temperatures",
+    "exact",
     "lithium_funnel",
     "lithium_top",
     "formation_energy",

@@ -14,23 +14,19 @@ train() { # NAME DATA OPTION...
 }
 
 matgen data fetch oqmd # one package carries all three data sets
-for data in "oqmd 1.3 3" "mp 6.3 9" "icsd 36 25"; do
+for data in "oqmd 10 24" "mp 50 75" "icsd 150 200"; do
     set -- $data
-    train "wgan-$1" "$1" --preset compact --set "wgan.epochs=$2"
+    train "wgan-$1" "$1" --preset dense --set "wgan.epochs=$2"
     options=(--screen charge,eneg --set "wgan.epochs=$3")
-    train "wgan-$1-screened" "$1" --preset compact "${options[@]}"
+    train "wgan-$1-screened" "$1" --preset dense "${options[@]}"
     # These go on where the screened ones ended.
     if [ ! -e "$out/wgan-$1-novel" ]; then
         cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel.part"
         mv "$out/wgan-$1-novel.part" "$out/wgan-$1-novel"
     fi
     train "wgan-$1-novel" "$1" --preset novel "${options[@]}"
-done
-for data in "mp 9" "icsd 25"; do
-    set -- $data
     for seed in 1 2; do
-        train "wgan-$1-screened-$seed" "$1" --seed $seed --preset compact --screen charge,eneg \
-            --set "wgan.epochs=$2"
+        train "wgan-$1-screened-$seed" "$1" --seed $seed --preset dense "${options[@]}"
     done
 done
 train dice-mp mp --preset compact --set dice.epochs=4

@@ -135,7 +135,7 @@ TARGETS = {
         ["data", "fetch", "oqmd"], "home/data/fake-1-py3-none-any.whl", wheel_is_whole
     ),
     "train wgan": _train(
-        "wgan", "compact", *TINY, "critic=[8]", "critic_steps=3", "epochs=0.5"
+        "wgan", "dense", *TINY, "generator=[8]", "critic=[8]", "critic_steps=3", "epochs=0.5"
     ),
     "train dice": _train("dice", "compact", *TINY, "epochs=0.7"),
     "train rnn": _train(

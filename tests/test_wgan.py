@@ -23,8 +23,7 @@ from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import Known, WeightsDir
 from matgen_networks import checkpoint
 from matgen_networks.layers import Conv, Downsampler, Size
-from matgen_wgan import PRESETS, WganOptions, model, train
-from matgen_wgan.generator import sample
+from matgen_wgan import PRESETS, model, train
 
 GRID = (85, 8)
 
@@ -70,7 +69,7 @@ TABLE = {
         "flat": 6 * 4 * 128,
     },
 }
-TABLE["icsd"] = TABLE["compact"] = TABLE["novel"] = TABLE["mp"]
+TABLE["icsd"] = TABLE["mp"]
 
 
 def input_shapes(network, layers, x):
@@ -142,7 +141,7 @@ def convolutional() -> Downsampler:
 
 
 def dense() -> model.Dense:
-    return model.Dense(Size(21, 8), (9, 7))
+    return model.DenseCritic(Size(21, 8), (9, 7))
 
 
 @pytest.mark.parametrize("make", [convolutional, dense])
@@ -172,7 +171,7 @@ def test_dense_critic_sees_cells_elements_and_their_number():
     compositions = Compositions.from_formulas(["TiO2", "Li2O"])
     grids = discover().create("encoder", "onehot").encode(compositions)
     cells, elements, number = (
-        model.Dense(Size(*GRID), (2,))
+        model.DenseCritic(Size(*GRID), (2,))
         .features(torch.from_numpy(grids).float())
         .split([680, 85, 1], dim=1)
     )
@@ -181,7 +180,7 @@ def test_dense_critic_sees_cells_elements_and_their_number():
     np.testing.assert_allclose(number, 2 * model.NUMBER * np.ones((2, 1)))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", TABLE)
 def test_samples_of_an_untrained_generator_are_nearly_empty(preset):
     torch.manual_seed(0)
     generator = model.generator(PRESETS[preset].network, GRID)
@@ -189,17 +188,83 @@ def test_samples_of_an_untrained_generator_are_nearly_empty(preset):
     assert 1 / 680 < share.min() < share.max() < 0.05
 
 
+def test_sigmoids_add_up_to_the_total():
+    torch.manual_seed(0)
+    logits, totals = 20 * torch.randn(500, 85), torch.arange(1, 85).repeat(6)[:500]
+    found = model.summing_to(totals, logits)
+    torch.testing.assert_close(found.sum(dim=1), totals.float(), rtol=1e-4, atol=1e-4)
+    assert ((found >= 0) & (found <= 1)).all()
+    moves = torch.logit(found.double()) - logits
+    clear = (found > 1e-4) & (found < 1 - 1e-4)
+    spread = moves.masked_fill(~clear, -1e9).amax(1) - moves.masked_fill(~clear, 1e9).amin(1)
+    assert spread[clear.any(dim=1)].abs().max() < 1e-2  # all of a row moved alike
+
+
+def test_sigmoids_that_add_up_have_the_gradient_of_such():
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(4, 9, dtype=torch.double)).requires_grad_()
+    totals = torch.tensor([1, 2, 5, 8])
+    assert torch.autograd.gradcheck(lambda x: model.summing_to(totals, x), logits, eps=1e-4)
+
+
+def dense_generator() -> model.DenseGenerator:
+    """For compounds of which one in eight has two elements, five have three and two have five."""
+    torch.manual_seed(0)
+    generator = model.DenseGenerator(16, (32, 32), Size(*GRID)).eval()
+    formulas = ["NaCl"] + ["SrTiO3"] * 5 + ["LiMgAlSiO4"] * 2
+    grids = discover().create("encoder", "onehot").encode(Compositions.from_formulas(formulas))
+    generator.draw_numbers_of(torch.from_numpy(grids))
+    return generator
+
+
+def test_dense_generator_draws_numbers_of_elements_as_often_as_compounds_have_them():
+    with torch.no_grad():
+        cells = dense_generator()(torch.randn(20_000, 16))
+    assert cells.shape == (20_000, *GRID)
+    elements = cells.sum(dim=2)
+    assert ((elements >= 0) & (elements <= 1 + 1e-6)).all()
+    numbers = elements.sum(dim=1)
+    torch.testing.assert_close(numbers, numbers.round(), rtol=1e-4, atol=1e-4)
+    shares = torch.bincount(numbers.round().long(), minlength=7) / len(numbers)
+    np.testing.assert_allclose(shares, [0, 0, 1 / 8, 5 / 8, 0, 2 / 8, 0], atol=0.015)
+
+
+def test_exact_samples_have_the_number_drawn_of_the_elements_that_weigh_most():
+    generator, vectors = dense_generator(), torch.randn(500, 16)
+    with torch.no_grad():
+        shared = generator(vectors)
+        generator.exact = True
+        exact = generator(vectors)
+    assert set(exact.unique().tolist()) == {0, 1}
+    assert exact.sum(dim=2).max() == 1
+    torch.testing.assert_close(exact.sum(dim=(1, 2)), shared.sum(dim=(1, 2)), rtol=1e-4, atol=1e-4)
+    chosen, weights = exact.any(dim=2), shared.sum(dim=2)
+    weakest = weights.masked_fill(~chosen, 2).amin(dim=1)
+    assert (weakest >= weights.masked_fill(chosen, 0).amax(dim=1)).all()
+    np.testing.assert_array_equal(exact[chosen].argmax(dim=1), shared[chosen].argmax(dim=1))
+
+
+def test_dense_generator_draws_the_same_numbers_from_stored_weights():
+    """Half precision moves the bounds a little, and leaves none out."""
+    generator, vectors = dense_generator(), torch.randn(20_000, 16)
+    with torch.no_grad():
+        before = generator(vectors).sum(dim=(1, 2)).round()
+        generator.bounds.copy_(generator.bounds.half())
+        after = generator(vectors).sum(dim=(1, 2)).round()
+    assert (before != after).float().mean() < 1e-3
+
+
 def losses(preset: str, mixed_precision: bool) -> tuple[train.Losses, tuple]:
     torch.manual_seed(0)
     recipe = PRESETS[preset]
     critic = model.critic(recipe.network, GRID, recipe.critic)
-    networks = model.generator(recipe.network, GRID), critic
+    networks = model.generator(recipe.network, GRID, recipe.generator), critic
     batch = (torch.rand(4, *GRID) < 0.01).float(), torch.randn(4, 128), torch.rand(4, 1, 1)
     return train.Losses(*networks, recipe, mixed_precision=mixed_precision), batch
 
 
 @pytest.mark.parametrize("order", [train.EUCLIDEAN, train.MANHATTAN])
-@pytest.mark.parametrize("preset", ["mp", "compact"])
+@pytest.mark.parametrize("preset", ["mp", "dense"])
 def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, order, monkeypatch):
     """Against the formula of Gulrajani et al. written with autograd."""
     both, (real, z, mix) = losses(preset, mixed_precision=False)
@@ -207,7 +272,7 @@ def test_critic_loss_is_the_wasserstein_loss_with_penalty(preset, order, monkeyp
     fake = both.generator(z).detach()
     expected = both.critic(fake).mean() - both.critic(real).mean()
     between = mix * fake + (1 - mix) * real
-    if preset == "compact":  # the slope is that with respect to what the critic sees
+    if preset == "dense":  # the slope is that with respect to what the critic sees
         between = both.critic.features(between)
         monkeypatch.setattr(both.critic, "features", lambda x: x)
     between.requires_grad_()
@@ -224,7 +289,7 @@ def test_generator_loss_is_the_critics_opinion_of_it():
     torch.testing.assert_close(both.of_generator(z), -both.critic(both.generator(z)).mean())
 
 
-@pytest.mark.parametrize("preset", ["mp", "compact"])
+@pytest.mark.parametrize("preset", ["mp", "dense"])
 def test_losses_compile_whole_and_in_mixed_precision(preset):
     """The path taken on CUDA, traced here without a graph break, forward and backward."""
     exact, batch = losses(preset, mixed_precision=False)
@@ -265,6 +330,7 @@ TINY = {
             {"filters": 4, "kernel": 5, "stride": (2, 2)},
         ],
     },
+    "generator": [],
     "batch_size": 8,
     "critic_steps": 2,
     "interval": 3,
@@ -294,7 +360,7 @@ def tiny_job(salts: Path, out: Path, *, epochs: float = 1, **settings) -> Genera
     return prepare(
         discover(),
         "wgan",
-        preset="compact",
+        preset="dense",
         data="csv",
         out=out,
         options={"csv": {"path": str(salts)}, "wgan": recipe},
@@ -307,12 +373,21 @@ def checkpoint_tensors(out: Path) -> dict[str, np.ndarray]:
     return load_file(out / checkpoint.FILE)
 
 
-@pytest.mark.parametrize("loss", ["gradient-penalty", "weight-clipping"])
-def test_training_leaves_weights_that_sample(salts, tmp_path, loss):
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": "gradient-penalty"},
+        {"loss": "weight-clipping"},
+        {"generator": [8, 16]},
+        {"critic": []},
+    ],
+    ids=str,
+)
+def test_training_leaves_weights_that_sample(salts, tmp_path, changed):
     out = tmp_path / "out"
-    tiny_job(salts, out, recipe={"loss": loss}).run()
+    tiny_job(salts, out, recipe=changed).run()
     weights = WeightsDir(out)
-    assert weights.card.training["loss"] == loss
+    assert changed.items() <= (weights.card.training | weights.card.model).items()
     assert weights.card.metrics["samples"] == 500
     generator = discover().create("generator", str(out), device="cpu")
     samples = generator.sample(70, seed=3)
@@ -322,17 +397,14 @@ def test_training_leaves_weights_that_sample(salts, tmp_path, loss):
     assert not np.array_equal(samples, generator.sample(70, seed=4))
 
 
-def test_temperature_multiplies_the_latent_vectors():
-    network = model.generator(PRESETS["compact"].network, GRID).eval()
-    options = WganOptions(temperature=0.7)
-    vectors = torch.randn(9, 128, generator=torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        expected = network(0.7 * vectors).numpy()
-    found = sample(network, 128, 9, 5, options)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert not np.allclose(found, sample(network, 128, 9, 5, WganOptions()), rtol=1e-3)
-    cold = sample(network, 128, 9, 5, WganOptions(temperature=1e-6))
-    np.testing.assert_allclose(cold, cold[[0] * 9], rtol=1e-4)
+def test_exact_is_an_option_of_dense_generators_only(salts, tmp_path):
+    exact = {"exact": True}
+    for name, widths in (("dense", [8]), ("table", [])):
+        tiny_job(salts, tmp_path / name, recipe={"generator": widths}).run()
+    samples = discover().create("generator", str(tmp_path / "dense"), exact).sample(90, 0)
+    np.testing.assert_array_equal(samples.sum(axis=(1, 2)), 2)  # all salts are binary
+    with pytest.raises(InvalidOption, match="no generator of dense layers"):
+        discover().create("generator", str(tmp_path / "table"), exact)
 
 
 def test_weight_clipping_bounds_the_critic(salts, tmp_path):

@@ -1,6 +1,6 @@
 """Generator and critic of Supplementary Table 1, built from their description.
 
-npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0. And another critic, of dense layers.
+npj Comput. Mater. 6:84 (2020), doi:10.1038/s41524-020-00352-0. And two others, of dense layers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from matgen_networks.layers import Downsampler, Size, Upsampler
 from matgen_networks.tables import Network
@@ -21,12 +22,23 @@ ELEMENT, NUMBER = 0.3, 0.15
 """What an element, and the number of elements, weigh beside a cell in the distance of grids."""
 
 
-def generator(network: Network, grid: tuple[int, int]) -> Upsampler:
+BISECTIONS = 26
+"""Halvings of the interval in which a sum is met: what is left of it is less than 1e-6."""
+
+
+def generator(network: Network, grid: tuple[int, int], dense: Sequence[int] = ()) -> Generator:
     """Latent vectors [B, latent] to cells in (0, 1), [B, *grid].
 
-    Its first samples are nearly as empty as compositions are. With half of the cells set, as the
-    sigmoid of an unbiased layer has it, the first thing to learn would be to clear them all.
+    The table's first samples are nearly as empty as compositions are. With half of the cells set,
+    as the sigmoid of an unbiased layer has it, the first thing to learn would be to clear them all.
+
+    Args:
+        network: the table's transposed convolutions, and the width of latent vectors.
+        grid: rows and columns.
+        dense: widths of dense layers to take instead of the convolutions.
     """
+    if dense:
+        return DenseGenerator(network.latent, dense, Size(*grid))
     upsampler = Upsampler.of(network, Size(*grid))
     share = FIRST_ELEMENTS / math.prod(grid)
     nn.init.constant_(upsampler.deconvolutions[-1].bias, math.log(share / (1 - share)))
@@ -45,11 +57,94 @@ def critic(network: Network, grid: tuple[int, int], dense: Sequence[int] = ()) -
         dense: widths of dense layers to take instead of them.
     """
     if dense:
-        return Dense(Size(*grid), dense)
+        return DenseCritic(Size(*grid), dense)
     return Downsampler.of(network, Size(*grid), out=1)
 
 
-class Dense(nn.Module):
+class DenseGenerator(nn.Module):
+    """Latent vectors to grids: dense layers, and then as many elements as a composition has.
+
+    A smooth map to independent cells cannot go from one composition to the next without passing
+    through samples with an element too many or too few, and there are more of these than of
+    compositions. Here the elements of a sample share a sum, its number of elements: one that comes
+    takes the place of one that goes (the LML projection; Amos et al., arXiv:1906.08707).
+
+    The number is drawn as often as the compounds trained on have it: it is decided by the first
+    component of the latent vector. Each element has a softmax over its counts.
+
+    Args:
+        latent: width of the latent vector.
+        widths: of the layers; batch normalisation and ReLU follow each.
+        grid: size of the output.
+
+    Attributes:
+        exact: set so many elements whole and no other, instead of letting them share their number.
+    """
+
+    bounds: Tensor
+    """Where one element more begins, of a standard normal number: [rows - 1], ascending."""
+
+    def __init__(self, latent: int, widths: Sequence[int], grid: Size) -> None:
+        super().__init__()
+        self.grid = grid
+        self.exact = False
+        self.register_buffer("bounds", torch.zeros(grid.rows - 1))
+        wide = [latent + grid.rows - 1, *widths]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(wide))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
+        self.linear = nn.Linear(widths[-1], grid.rows * grid.columns)
+
+    def draw_numbers_of(self, grids: Tensor) -> None:
+        """Take over how often compounds [N, rows, columns] have how many elements."""
+        numbers = grids.any(dim=2).sum(dim=1)
+        with_up_to = torch.bincount(numbers, minlength=self.grid.rows).cumsum(dim=0)
+        shares = with_up_to[1 : self.grid.rows].double() / len(grids)
+        # Nothing normally distributed comes to 10, where nothing is to come.
+        self.bounds.copy_(torch.special.ndtri(shares).clamp(-10, 10))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Z [B, latent] to cells in (0, 1), [B, rows, columns]."""
+        more = (z[:, :1] > self.bounds).to(z.dtype)
+        x = torch.cat([z, more], dim=1)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = functional.relu(norm(layer(x)))
+        logits = self.linear(x).float().unflatten(1, self.grid)
+        beyond_first, scores = more.sum(dim=1).long(), logits.logsumexp(dim=2)
+        if self.exact:
+            last = scores.sort(dim=1, descending=True).values.gather(1, beyond_first.unsqueeze(1))
+            whole = functional.one_hot(logits.argmax(dim=2), self.grid.columns)
+            return ((scores >= last).unsqueeze(2) * whole).float()
+        return summing_to(1 + beyond_first, scores).unsqueeze(2) * logits.softmax(dim=2)
+
+
+def summing_to(total: Tensor, logits: Tensor) -> Tensor:
+    """Sigmoids of logits, all of a row moved so that they add up to a number.
+
+    The LML projection (Amos et al., arXiv:1906.08707) and its gradient: how far to move is found by
+    bisection, and a step of Newton's method from there carries the derivative.
+
+    Args:
+        total: [B], each above 0 and below N.
+        logits: [B, N].
+
+    Returns:
+        [B, N] in (0, 1).
+    """
+    with torch.no_grad():
+        # With these moves all are below 1e-5, and all are above 1 - 1e-5.
+        low, high = -logits.amax(dim=1) - 12, -logits.amin(dim=1) + 12
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            above = torch.sigmoid(logits + middle.unsqueeze(1)).sum(dim=1) > total
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        move = (low + high) / 2
+    near = torch.sigmoid(logits + move.unsqueeze(1))
+    slope = (near * (1 - near)).sum(dim=1).detach().clamp_min(1e-6)
+    move = move - (near.sum(dim=1) - total) / slope
+    return torch.sigmoid(logits + move.unsqueeze(1))
+
+
+class DenseCritic(nn.Module):
     """Grids to one score: dense layers with LeakyReLU, all cells seen by the first.
 
     Beside the cells it sees each row's sum, that is whether an element is there, whatever its
@@ -80,7 +175,7 @@ class Dense(nn.Module):
         """Grids [B, rows, columns] to scores [B, 1]."""
         x = self.features(grids)
         for layer in self.layers:
-            x = nn.functional.leaky_relu(layer(x), self.slope)
+            x = functional.leaky_relu(layer(x), self.slope)
         return self.linear(x)
 
     def input_gradient(self, grids: Tensor) -> Tensor:
@@ -99,4 +194,5 @@ class Dense(nn.Module):
         return gradient
 
 
-Critic = Downsampler | Dense
+Generator = Upsampler | DenseGenerator
+Critic = Downsampler | DenseCritic

@@ -28,10 +28,9 @@ from matgen_core.training import GeneratorJob
 from matgen_core.weights import WeightsDir
 from matgen_networks import device as devices
 from matgen_networks import training
-from matgen_networks.layers import Upsampler
 from matgen_wgan import WganOptions, WganRecipe, model
 from matgen_wgan.generator import sample
-from matgen_wgan.model import Critic
+from matgen_wgan.model import Critic, Generator
 
 FINAL_SAMPLES = 100_000
 EUCLIDEAN, MANHATTAN = 2.0, math.inf
@@ -52,7 +51,7 @@ class Losses:
         mixed_precision: multiply matrices and convolve in bfloat16.
     """
 
-    generator: Upsampler
+    generator: Generator
     critic: Critic
     recipe: WganRecipe
     mixed_precision: bool
@@ -103,10 +102,14 @@ def train(job: GeneratorJob) -> None:
 
     known = job.training_grids()
     grid = (known.shape[1], known.shape[2])
-    generator = model.generator(recipe.network, grid).to(device, memory_format=torch.channels_last)
+    generator = model.generator(recipe.network, grid, recipe.generator).to(
+        device, memory_format=torch.channels_last
+    )
     critic = model.critic(recipe.network, grid, recipe.critic).to(
         device, memory_format=torch.channels_last
     )
+    if isinstance(generator, model.DenseGenerator):
+        generator.draw_numbers_of(torch.from_numpy(known).to(device))
     # What is shipped: a running average of the generator, statistics of its norms included.
     shipped = copy.deepcopy(generator).eval()
     teacher = copy.deepcopy(shipped)  # whose samples a round's candidates are
@@ -131,9 +134,9 @@ def train(job: GeneratorJob) -> None:
     def latent() -> Tensor:
         return torch.randn(batch, recipe.network.latent, generator=random, device=device)
 
-    def drawing(network: Upsampler) -> Callable[[int, int], NDArray[Any]]:
+    def drawing(network: Generator) -> Callable[[int, int], NDArray[Any]]:
         """A network's ``sample(n, seed)``."""
-        return partial(sample, network, recipe.network.latent, options=WganOptions())
+        return partial(sample, network, recipe.network.latent, batch_size=WganOptions().batch_size)
 
     @lru_cache(maxsize=1)
     def lesson(number: int) -> Tensor:
@@ -185,9 +188,13 @@ def train(job: GeneratorJob) -> None:
     def write(measured: dict[str, float]) -> None:
         job.write(
             {key: training.half(value).numpy() for key, value in shipped.state_dict().items()},
-            model={"network": recipe.network.model_dump(), "grid": list(grid)},
+            model={
+                "network": recipe.network.model_dump(),
+                "generator": list(recipe.generator),
+                "grid": list(grid),
+            },
             training={
-                **recipe.model_dump(exclude={"network"}),
+                **recipe.model_dump(exclude={"network", "generator"}),
                 **training.account(
                     progress,
                     batch=batch * recipe.critic_steps,
