@@ -17,6 +17,7 @@ from matgen_dice import DiceOptions
 
 SHARES = ("decodable", "valid", "unique", "novel", "yield")
 DENSITIES = get_args(DiceOptions.model_fields["density"].annotation)
+DISTANCES = ("n_elements", "elements", "counts")
 TEMPERATURES = (0.8, 1.0, 1.3, 1.6)
 COLUMNS = ("", *SHARES, "held-out compounds found")
 
@@ -66,9 +67,9 @@ def main() -> None:
     write(
         "exact",
         f"The WGANs with `exact` numbers of elements or without, {samples:,} samples each",
-        (*COLUMNS, "distance of number of elements"),
+        (*COLUMNS, "distance of number of elements", "of elements", "of counts"),
         [
-            (*row(label, found), found.distances["n_elements"])
+            (*row(label, found), *(found.distances[of] for of in DISTANCES))
             for label, found in judged(registry, "wgan", "exact", (False, True), samples)
         ],
         notes=["`false` is the default; see docs/beyond.md."],

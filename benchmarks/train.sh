@@ -14,7 +14,7 @@ train() { # NAME DATA OPTION...
 }
 
 matgen data fetch oqmd # one package carries all three data sets
-for data in "oqmd 10 24" "mp 50 75" "icsd 150 200"; do
+for data in "oqmd 5.3 12" "mp 27 40" "icsd 80 108"; do
     set -- $data
     train "wgan-$1" "$1" --preset dense --set "wgan.epochs=$2"
     options=(--screen charge,eneg --set "wgan.epochs=$3")

@@ -92,13 +92,13 @@ PRESETS = {
     # What learned most in a CPU's time.
     "dense": WganRecipe(
         network=COMPACT,
-        generator=(1024, 1024),
+        generator=(2048,),
         critic=(512, 512),
         lr_generator=3e-4,
         lr_critic=3e-4,
         batch_size=160,
         critic_steps=5,
-        epochs=100,
+        epochs=80,
         decay=0.5,
         averaging=0.998,
     ),

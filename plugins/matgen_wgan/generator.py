@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.interfaces import Generator
@@ -19,7 +20,7 @@ from matgen_wgan import WganOptions, model
 class WganStack(Stack):
     """What a card says of the generator that its tensors belong to."""
 
-    generator: tuple[Width, ...] = ()
+    generator: tuple[Width, ...] = Field((), max_length=16)
 
 
 class Wgan(Generator):
@@ -52,7 +53,7 @@ class Wgan(Generator):
         self.network.eval().to(self.torch_device, memory_format=torch.channels_last)
 
     def sample(self, n: int, seed: int) -> NDArray[Any]:
-        """float32 [n, 85, 8] in (0, 1)."""
+        """float32 [n, 85, 8] in [0, 1]."""
         return sample(self.network, self.latent, n, seed, self.options.batch_size)
 
 

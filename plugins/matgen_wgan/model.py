@@ -114,7 +114,8 @@ class DenseGenerator(nn.Module):
             last = scores.sort(dim=1, descending=True).values.gather(1, beyond_first.unsqueeze(1))
             whole = functional.one_hot(logits.argmax(dim=2), self.grid.columns)
             return ((scores >= last).unsqueeze(2) * whole).float()
-        return summing_to(1 + beyond_first, scores).unsqueeze(2) * logits.softmax(dim=2)
+        counts = (logits - scores.unsqueeze(2)).exp()  # a softmax
+        return summing_to(1 + beyond_first, scores).unsqueeze(2) * counts
 
 
 def summing_to(total: Tensor, logits: Tensor) -> Tensor:
