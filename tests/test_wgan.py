@@ -434,10 +434,12 @@ def test_training_changes_the_generator_towards_the_data(salts, tmp_path):
     assert drawn.mean() < 0.1
 
 
-def test_resumed_training_is_the_uninterrupted_one(salts, tmp_path):
-    tiny_job(salts, tmp_path / "whole", epochs=1).run()
-    tiny_job(salts, tmp_path / "halves", epochs=0.25).run()
-    tiny_job(salts, tmp_path / "halves", epochs=1, resume=True).run()
+@pytest.mark.parametrize("widths", [[], [8]], ids=["table", "dense"])
+def test_resumed_training_is_the_uninterrupted_one(salts, tmp_path, widths):
+    changed = {"generator": widths}
+    tiny_job(salts, tmp_path / "whole", epochs=1, recipe=changed).run()
+    tiny_job(salts, tmp_path / "halves", epochs=0.25, recipe=changed).run()
+    tiny_job(salts, tmp_path / "halves", epochs=1, resume=True, recipe=changed).run()
     assert_same_training(tmp_path / "whole", tmp_path / "halves")
 
 
@@ -644,8 +646,10 @@ def test_more_rounds_can_follow(salts, told, tmp_path, rounds):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_training_on_cuda_matches_cpu_in_kind(salts, told, tmp_path):
-    job = replace(tiny_job(salts, tmp_path / "out", recipe=ROUNDS), device="cuda")
+@pytest.mark.parametrize("widths", [[], [8]], ids=["table", "dense"])
+def test_training_on_cuda_matches_cpu_in_kind(salts, told, tmp_path, widths):
+    recipe = ROUNDS | {"generator": widths}
+    job = replace(tiny_job(salts, tmp_path / "out", recipe=recipe), device="cuda")
     job.run()
     half = torch.cuda.get_device_capability() >= (8, 0)
     precision = WeightsDir(tmp_path / "out").card.training["precision"]

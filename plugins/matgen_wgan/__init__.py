@@ -31,7 +31,7 @@ class WganRecipe(Options):
         (),
         max_length=16,
         description="Widths of a generator of dense layers, instead of the network's transposed "
-        "convolutions; its samples have as many elements as known compounds have.",
+        "convolutions; the elements of a sample share a number drawn from known compounds'.",
     )
     critic: tuple[Width, ...] = Field(
         (),
@@ -104,7 +104,7 @@ PRESETS = {
     ),
 }
 # The same, told by the validators what passes.
-PRESETS["novel"] = PRESETS["dense"].model_copy(update={"rounds": 10})
+PRESETS["novel"] = PRESETS["dense"].model_copy(update={"rounds": 4})
 WEIGHTS = Path(__file__).parent / "weights"
 
 
