@@ -20,8 +20,6 @@ FIRST_ELEMENTS = 4
 """Cells that the bias of the untrained generator sets."""
 ELEMENT, NUMBER = 0.3, 0.15
 """What an element, and the number of elements, weigh beside a cell in the distance of grids."""
-
-
 BISECTIONS = 26
 """Halvings of the interval in which a sum is met: what is left of it is less than 1e-6."""
 
@@ -64,10 +62,10 @@ def critic(network: Network, grid: tuple[int, int], dense: Sequence[int] = ()) -
 class DenseGenerator(nn.Module):
     """Latent vectors to grids: dense layers, and then as many elements as a composition has.
 
-    A smooth map to independent cells cannot go from one composition to the next without passing
-    through samples with an element too many or too few, and there are more of these than of
-    compositions. Here the elements of a sample share a sum, its number of elements: one that comes
-    takes the place of one that goes (the LML projection; Amos et al., arXiv:1906.08707).
+    On its way from one composition to the next, a smooth map to independent cells passes through
+    samples with an element too many or too few. Here the elements of a sample share a sum, its
+    number of elements: one that comes takes the place of one that goes (the LML projection; Amos et
+    al., arXiv:1906.08707).
 
     The number is drawn as often as the compounds trained on have it: it is decided by the first
     component of the latent vector. Each element has a softmax over its counts.
@@ -103,7 +101,7 @@ class DenseGenerator(nn.Module):
         self.bounds.copy_(torch.special.ndtri(shares).clamp(-10, 10))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Z [B, latent] to cells in (0, 1), [B, rows, columns]."""
+        """Z [B, latent] to cells in [0, 1], [B, rows, columns]."""
         more = (z[:, :1] > self.bounds).to(z.dtype)
         x = torch.cat([z, more], dim=1)
         for layer, norm in zip(self.layers, self.norms, strict=True):
