@@ -63,8 +63,8 @@ learn of validity: the column of its training compounds shows how many pass the 
 What falls short of the paper, and what does not, as of now:
 
 - validity of the paper's screened network, 84.5 %: `wgan-icsd-screened` and `wgan-mp-screened`
-  are above it, `wgan-oqmd-screened` is half a point below. The screened recurrent networks and
-  all `novel` ones are above it, and some of them above the 91.2 % of the best transformer;
+  are above it, `wgan-oqmd-screened` is less than a point below. The screened recurrent networks
+  and all `novel` ones are above it, and two of them above the 91.2 % of the best transformer;
 - novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-screened` is above it as well, and
   so are the `novel` networks of ICSD and MP and `rnn-oqmd-novel`. Known compounds are a larger
   share of what the others generate, and of what the recurrent ones do of OQMD above all. All

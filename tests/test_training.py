@@ -111,7 +111,7 @@ def test_parts_do_not_overlap_and_hang_on_the_formula_alone(
 def test_a_preset_is_chosen_where_there_is_no_default(tmp_path: Path) -> None:
     (tmp_path / "my.csv").write_text("formula\nNaCl\n")
     with pytest.raises(
-        InvalidOption, match="no preset for csv: choose one of oqmd, mp, icsd, comp"
+        InvalidOption, match="no preset for csv: choose one of oqmd, mp, icsd, dense, novel"
     ):
         prepare(discover(), "wgan", data=str(tmp_path / "my.csv"), out=tmp_path / "out")
 
