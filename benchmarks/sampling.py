@@ -40,8 +40,8 @@ def judged(
 def row(label: str, found: Evaluation) -> tuple[Any, ...]:
     """What `COLUMNS` say."""
     of_held_out = found.recovered["held_out"].values()
-    recovered = sum(row["found"] for row in of_held_out)
-    compounds = sum(row["compounds"] for row in of_held_out)
+    recovered = sum(size["found"] for size in of_held_out)
+    compounds = sum(size["compounds"] for size in of_held_out)
     return (label, *(found.shares[name] for name in SHARES), recovered / compounds)
 
 

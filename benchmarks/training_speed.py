@@ -40,12 +40,8 @@ def steps(
     """A function that does so many generator steps, and the critic's before each."""
     torch.manual_seed(0)
     layout = torch.channels_last if own else torch.contiguous_format
-    batch, latent = recipe.batch_size, recipe.network.latent
-    real = (torch.rand(batch, 85, 8, device=device) < 0.005).float()
     generator = model.generator(recipe.network, (85, 8), recipe.generator)
     generator = generator.to(device, memory_format=layout)
-    if isinstance(generator, model.DenseGenerator):
-        generator.draw_numbers_of(real)
     critic = model.critic(recipe.network, (85, 8), recipe.critic).to(device, memory_format=layout)
     adams = [torch.optim.Adam(m.parameters(), 3e-4, fused=own) for m in (critic, generator)]
     losses = Losses(generator, critic, recipe, half)
@@ -53,6 +49,8 @@ def steps(
     of_generator = losses.of_generator
     if compiled:
         of_critic, of_generator = torch.compile(of_critic), torch.compile(of_generator)
+    batch, latent = recipe.batch_size, recipe.network.latent
+    real = (torch.rand(batch, 85, 8, device=device) < 0.005).float()
 
     def run(n: int) -> None:
         for _ in range(n):

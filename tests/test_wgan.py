@@ -140,7 +140,7 @@ def convolutional() -> Downsampler:
     return Downsampler(layers, Size(21, 8), out=1)
 
 
-def dense() -> model.Dense:
+def dense() -> model.DenseCritic:
     return model.DenseCritic(Size(21, 8), (9, 7))
 
 

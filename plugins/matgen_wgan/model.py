@@ -20,6 +20,8 @@ FIRST_ELEMENTS = 4
 """Cells that the bias of the untrained generator sets."""
 ELEMENT, NUMBER = 0.3, 0.15
 """What an element, and the number of elements, weigh beside a cell in the distance of grids."""
+NEVER = 10.0
+"""What nothing normally distributed comes to."""
 BISECTIONS = 26
 """Halvings of the interval in which a sum is met: what is left of it is less than 1e-6."""
 
@@ -67,8 +69,9 @@ class DenseGenerator(nn.Module):
     number of elements: one that comes takes the place of one that goes (the LML projection; Amos et
     al., arXiv:1906.08707).
 
-    The number is drawn as often as the compounds trained on have it: it is decided by the first
-    component of the latent vector. Each element has a softmax over its counts.
+    The number is drawn as often as the compounds trained on have it (`draw_numbers_of`; 1 until
+    then): it is decided by the first component of the latent vector. Each element has a softmax over
+    its counts.
 
     Args:
         latent: width of the latent vector.
@@ -86,7 +89,7 @@ class DenseGenerator(nn.Module):
         super().__init__()
         self.grid = grid
         self.exact = False
-        self.register_buffer("bounds", torch.zeros(grid.rows - 1))
+        self.register_buffer("bounds", torch.full((grid.rows - 1,), NEVER))
         wide = [latent + grid.rows - 1, *widths]
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(wide))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
@@ -97,8 +100,7 @@ class DenseGenerator(nn.Module):
         numbers = grids.any(dim=2).sum(dim=1)
         with_up_to = torch.bincount(numbers, minlength=self.grid.rows).cumsum(dim=0)
         shares = with_up_to[1 : self.grid.rows].double() / len(grids)
-        # Nothing normally distributed comes to 10, where nothing is to come.
-        self.bounds.copy_(torch.special.ndtri(shares).clamp(-10, 10))
+        self.bounds.copy_(torch.special.ndtri(shares).clamp(-NEVER, NEVER))
 
     def forward(self, z: Tensor) -> Tensor:
         """Z [B, latent] to cells in [0, 1], [B, rows, columns]."""
