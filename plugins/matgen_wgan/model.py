@@ -70,8 +70,8 @@ class DenseGenerator(nn.Module):
     al., arXiv:1906.08707).
 
     The number is drawn as often as the compounds trained on have it (`draw_numbers_of`; 1 until
-    then): it is decided by the first component of the latent vector. Each element has a softmax over
-    its counts.
+    then): it is decided by the first component of the latent vector. Each element has a softmax
+    over its counts.
 
     Args:
         latent: width of the latent vector.
