@@ -1,6 +1,6 @@
 """Training steps of the WGAN with gradient penalty, beside the way they are usually written.
 
-python benchmarks/training_speed.py [--device cpu] [--preset mp] [--steps 8]
+python benchmarks/training_speed.py [--device cpu] [--presets mp oqmd dense]
 
 The usual way: plain modules in float32, Adam, and the penalty by differentiating twice.
 """
@@ -8,8 +8,9 @@ The usual way: plain modules in float32, Adam, and the penalty by differentiatin
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -22,6 +23,15 @@ from matgen_wgan.train import Losses
 
 ROUNDS = 7
 """Every way is timed in each of them, one after the other; the median counts."""
+TURN = 1.0
+"""Seconds that a way is timed for in a round, at least, or one step."""
+WAYS = {
+    "as usually written": {"own": False, "half": False, "compiled": False},
+    "float32": {"own": True, "half": False, "compiled": False},
+    "float32, compiled": {"own": True, "half": False, "compiled": True},
+    "bfloat16": {"own": True, "half": True, "compiled": False},
+    "bfloat16, compiled": {"own": True, "half": True, "compiled": True},
+}
 
 
 def usual(losses: Losses, real: Tensor, z: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,41 +80,41 @@ def steps(
     return run
 
 
+def seconds(run: Callable[[int], None], n: int) -> float:
+    """How long `n` steps take, each."""
+    began = time.perf_counter()
+    run(n)
+    return (time.perf_counter() - began) / n
+
+
+def timed(preset: str, device: torch.device) -> Iterator[tuple[str, str, int, float]]:
+    """Preset, way, samples a second, and how many times as many as usually."""
+    torch.compiler.reset()  # it compiles one function only so often
+    recipe = PRESETS[preset]
+    runs = [steps(recipe, device, **settings) for settings in WAYS.values()]
+    for run in runs:
+        run(2)  # compiles, and chooses algorithms
+    numbers = [max(1, math.ceil(TURN / seconds(run, 1))) for run in runs]
+    each = np.array(
+        [[seconds(run, n) for run, n in zip(runs, numbers, strict=True)] for _ in range(ROUNDS)]
+    )
+    rates = recipe.critic_steps * recipe.batch_size / np.median(each, axis=0)
+    ratios = np.median(each[:, :1] / each, axis=0)
+    for way, rate, ratio in zip(WAYS, rates, ratios, strict=True):
+        yield preset, way, round(rate), float(ratio)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--preset", default="mp", choices=PRESETS)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--presets", nargs="+", default=["mp", "oqmd", "dense"], choices=PRESETS)
     arguments = parser.parse_args()
-    device, recipe = devices.resolve(arguments.device), PRESETS[arguments.preset]
-    ways = {
-        "as usually written": {"own": False, "half": False, "compiled": False},
-        "float32": {"own": True, "half": False, "compiled": False},
-        "float32, compiled": {"own": True, "half": False, "compiled": True},
-        "bfloat16": {"own": True, "half": True, "compiled": False},
-        "bfloat16, compiled": {"own": True, "half": True, "compiled": True},
-    }
-    runs = {way: steps(recipe, device, **settings) for way, settings in ways.items()}
-    seconds = np.zeros((ROUNDS, len(runs)))
-    for run in runs.values():
-        run(2)  # compiles, and chooses algorithms
-    for once in seconds:
-        for place, run in enumerate(runs.values()):
-            began = time.perf_counter()
-            run(arguments.steps)
-            once[place] = time.perf_counter() - began
-    samples = arguments.steps * recipe.critic_steps * recipe.batch_size
-    ratios = np.median(seconds[:, :1] / seconds, axis=0)
+    device = devices.resolve(arguments.device)
     write(
         "training_speed",
-        f"Training the WGAN, preset `{arguments.preset}`, on {devices.describe(device)}",
-        ("", "samples/s", "times as usually written"),
-        [
-            (way, round(rate), float(ratio))
-            for way, rate, ratio in zip(
-                runs, samples / np.median(seconds, axis=0), ratios, strict=True
-            )
-        ],
+        f"Training the WGAN on {devices.describe(device)}",
+        ("preset", "", "samples/s", "times as usually written"),
+        [row for preset in arguments.presets for row in timed(preset, device)],
         notes=["Samples of the critic's steps; the generator's are part of the time."],
     )
 
