@@ -41,3 +41,5 @@ train large-screened "${screened[@]}" "${ours[@]}"
 train large "${ours[@]}"
 train paper-screened "${screened[@]}"
 train paper
+python benchmarks/large.py "$out"/{large,large-screened,paper,paper-screened}
+cp benchmarks/results/large.* "$out"

@@ -27,7 +27,10 @@ def judged(
 ) -> Iterator[tuple[str, Evaluation]]:
     """Each of a component's weights with each value of its option, and what is made with it."""
     for entry in registry.entries("weights"):
-        if entry.item.component == component:
+        card = registry.weights(entry.item.name).card
+        # The paper's generator draws no number of elements to be exact about.
+        has = option != "exact" or bool(card.model["generator"])
+        if card.component == component and has:
             for value in values:
                 options = {component: {option: value}}
                 name = entry.item.name

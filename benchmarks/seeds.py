@@ -2,15 +2,17 @@
 
     python benchmarks/seeds.py FOLDER
 
-The folder is that of benchmarks/train.sh; the figures are of the cards, 100,000 samples each.
+The folder is that of benchmarks/train.sh; the figures are of the cards, 100,000 samples each. Rows
+of networks without other seeds there stay as they are: all trainings take a core for hours.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from common import write
+from common import RESULTS, write
 
 from matgen_core import discover
 from matgen_core.weights import WeightsDir
@@ -23,19 +25,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     registry = discover()
-    rows = []
+    earlier = json.loads((RESULTS / "seeds.json").read_text(encoding="utf-8"))["rows"]
+    rows = {row[0]: row for row in earlier}
     for entry in registry.entries("weights"):
         others = sorted(folder.glob(f"{entry.item.name}-[0-9]"))
         cards = [registry.weights(entry.item.name).card, *(WeightsDir(o).card for o in others)]
         if others:
             spread = [[card.metrics[figure] for card in cards] for figure in FIGURES]
             cells = [f"{min(values):.3f} to {max(values):.3f}" for values in spread]
-            rows.append((entry.item.name, len(cards), *cells))
+            rows[entry.item.name] = (entry.item.name, len(cards), *cells)
     write(
         "seeds",
         "The same training with other seeds",
         ("", "seeds", *FIGURES),
-        rows,
+        [rows[name] for name in sorted(rows)],
         notes=["Least to greatest, of 100,000 samples each."],
     )
 

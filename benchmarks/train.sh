@@ -14,21 +14,19 @@ train() { # NAME DATA OPTION...
 }
 
 matgen data fetch oqmd # one package carries all three data sets
-for data in "oqmd 5.3 12" "mp 27 40" "icsd 80 108"; do
+for data in "oqmd 5.3 24 12" "mp 27 40 40" "icsd 80 108 108"; do
     set -- $data
     train "wgan-$1" "$1" --preset dense --set "wgan.epochs=$2"
     options=(--screen charge,eneg --set "wgan.epochs=$3")
     train "wgan-$1-screened" "$1" --preset dense "${options[@]}"
-    # These go on where the screened ones ended.
-    if [ ! -e "$out/wgan-$1-novel" ]; then
-        cp -r "$out/wgan-$1-screened" "$out/wgan-$1-novel.part"
-        mv "$out/wgan-$1-novel.part" "$out/wgan-$1-novel"
-    fi
-    train "wgan-$1-novel" "$1" --preset novel "${options[@]}"
+    train "wgan-$1-novel" "$1" --preset novel --screen charge,eneg --set "wgan.epochs=$4"
     for seed in 1 2; do
         train "wgan-$1-screened-$seed" "$1" --seed $seed --preset dense "${options[@]}"
     done
 done
+train wgan-oqmd-large oqmd --preset oqmd --set "wgan.critic=[512,512]" --set wgan.epochs=2.5 \
+    --set wgan.lr_generator=3e-4 --set wgan.lr_critic=3e-4 --set wgan.batch_size=32 \
+    --set wgan.critic_steps=5 --set wgan.averaging=0.998 --set wgan.decay=0.5 --set wgan.interval=200
 train dice-mp mp --preset compact --set dice.epochs=4
 train dice-icsd icsd --preset compact --set dice.epochs=9 --set dice.interval=500
 train dice-oqmd oqmd --preset compact --set dice.epochs=2
