@@ -21,6 +21,7 @@ for data in "oqmd 5.3 24 12" "mp 27 40 40" "icsd 80 108 108"; do
     train "wgan-$1-screened" "$1" --preset dense "${options[@]}"
     train "wgan-$1-novel" "$1" --preset novel --screen charge,eneg --set "wgan.epochs=$4"
     for seed in 1 2; do
+        train "wgan-$1-$seed" "$1" --seed $seed --preset dense --set "wgan.epochs=$2"
         train "wgan-$1-screened-$seed" "$1" --seed $seed --preset dense "${options[@]}"
     done
 done
