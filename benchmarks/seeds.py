@@ -39,9 +39,7 @@ def main() -> None:
         "The same training with other seeds",
         ("", "seeds", *FIGURES),
         [rows[name] for name in sorted(rows)],
-        notes=[
-            "Least to greatest, of 100,000 samples each. The machine is that of the rows added last."
-        ],
+        notes=["Least to greatest, of 100,000 samples each. The machine is the newest rows'."],
     )
 
 
