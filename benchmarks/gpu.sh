@@ -5,7 +5,7 @@
 #
 #   benchmarks/gpu.sh FOLDER
 #
-# A rehearsal on a CPU, in a few minutes:
+# A rehearsal on a CPU, most of it the 100,000 samples that each training ends with:
 #
 #   DEVICE=cpu SAMPLES=2000 EPOCHS=0.002 PRESETS=mp benchmarks/gpu.sh FOLDER
 set -euo pipefail
@@ -26,7 +26,8 @@ timed() {
 train() { # NAME OPTION...
     matgen train wgan --resume --name "$1" --out "$out/$1" --data oqmd --preset oqmd \
         --device "$device" --set "wgan.epochs=$epochs" "${@:2}"
-    once "$1.json" matgen evaluate "$out/$1" -n "$samples" --device "$device" -o "$out/$1.json"
+    once "$1.evaluation.json" matgen evaluate "$out/$1" -n "$samples" --device "$device" \
+        -o "$out/$1.evaluation.json"
 }
 
 [ "$device" = cpu ] || once checked pytest -m cuda
@@ -36,7 +37,7 @@ once samples.csv.report.json matgen run -g wgan-oqmd --validators charge,eneg -n
 screened=(--screen charge,eneg)
 ours=(--set "wgan.critic=[1024, 1024]" --set wgan.critic_steps=5 --set wgan.lr_generator=3e-4
     --set wgan.lr_critic=3e-4 --set wgan.decay=0.5 --set wgan.averaging=0.998)
-# Ours first: the paper's rates did not get far on the smaller network.
+# Ours first: by the paper's rates little was learned on a CPU.
 train large-screened "${screened[@]}" "${ours[@]}"
 train large "${ours[@]}"
 train paper-screened "${screened[@]}"

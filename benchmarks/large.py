@@ -11,13 +11,12 @@ import argparse
 from pathlib import Path
 
 from common import write
+from sampling import DISTANCES, SHARES
 
 from matgen_core import discover
 from matgen_core.evaluation import judge
 from matgen_core.weights import WeightsDir
 
-SHARES = ("decodable", "valid", "unique", "novel", "yield")
-DISTANCES = ("n_elements", "elements", "counts")
 SAMPLES = 20_000
 
 

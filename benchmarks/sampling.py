@@ -13,6 +13,7 @@ from common import write
 
 from matgen_core import Registry, discover
 from matgen_core.evaluation import Evaluation, judge
+from matgen_core.weights import Card
 from matgen_dice import DiceOptions
 
 SHARES = ("decodable", "valid", "unique", "novel", "yield")
@@ -22,22 +23,23 @@ TEMPERATURES = (0.8, 1.0, 1.3, 1.6)
 COLUMNS = ("", *SHARES, "held-out compounds found")
 
 
+def trained(registry: Registry, component: str) -> list[Card]:
+    """Cards of a component's weights."""
+    cards = (registry.weights(entry.item.name).card for entry in registry.entries("weights"))
+    return [card for card in cards if card.component == component]
+
+
 def judged(
-    registry: Registry, component: str, option: str, values: Iterable[Any], samples: int
+    registry: Registry, cards: Iterable[Card], option: str, values: Iterable[Any], samples: int
 ) -> Iterator[tuple[str, Evaluation]]:
-    """Each of a component's weights with each value of its option, and what is made with it."""
-    for entry in registry.entries("weights"):
-        card = registry.weights(entry.item.name).card
-        # The paper's generator draws no number of elements to be exact about.
-        has = option != "exact" or bool(card.model["generator"])
-        if card.component == component and has:
-            for value in values:
-                options = {component: {option: value}}
-                name = entry.item.name
-                yield (
-                    f"{name}, `{str(value).lower()}`",
-                    judge(registry, name, n=samples, options=options, seed=1),
-                )
+    """Weights with each value of their component's option, and what is made with it."""
+    for card in cards:
+        for value in values:
+            options = {card.component: {option: value}}
+            yield (
+                f"{card.name}, `{str(value).lower()}`",
+                judge(registry, card.name, n=samples, options=options, seed=1),
+            )
 
 
 def row(label: str, found: Evaluation) -> tuple[Any, ...]:
@@ -53,18 +55,21 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000)
     samples = parser.parse_args().samples
     registry = discover()
+    dice, rnn = trained(registry, "dice"), trained(registry, "rnn")
+    # The paper's generator draws no number of elements to be exact about.
+    dense = [card for card in trained(registry, "wgan") if card.model["generator"]]
     write(
         "densities",
         f"Where the autoencoders' codes are drawn from, {samples:,} samples each",
         COLUMNS,
-        [row(*one) for one in judged(registry, "dice", "density", DENSITIES, samples)],
+        [row(*one) for one in judged(registry, dice, "density", DENSITIES, samples)],
         notes=["`kernel` is the default; see docs/reconstruct.md."],
     )
     write(
         "temperatures",
         f"Temperatures to draw samples at, {samples:,} samples each",
         COLUMNS,
-        [row(*one) for one in judged(registry, "rnn", "temperature", TEMPERATURES, samples)],
+        [row(*one) for one in judged(registry, rnn, "temperature", TEMPERATURES, samples)],
         notes=["`1.0` is the default; see docs/beyond.md."],
     )
     write(
@@ -73,7 +78,7 @@ def main() -> None:
         (*COLUMNS, "distance of number of elements", "of elements", "of counts"),
         [
             (*row(label, found), *(found.distances[of] for of in DISTANCES))
-            for label, found in judged(registry, "wgan", "exact", (False, True), samples)
+            for label, found in judged(registry, dense, "exact", (False, True), samples)
         ],
         notes=["`false` is the default; see docs/beyond.md."],
     )
