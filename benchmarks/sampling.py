@@ -16,10 +16,10 @@ from matgen_core.evaluation import Evaluation, judge
 from matgen_core.weights import Card
 from matgen_dice import DiceOptions
 
-SHARES = ("decodable", "valid", "unique", "novel", "yield")
+SHARES = ("decodable", "charge", "valid", "unique", "novel", "yield")
 DENSITIES = get_args(DiceOptions.model_fields["density"].annotation)
 DISTANCES = ("n_elements", "elements", "counts")
-TEMPERATURES = (0.8, 1.0, 1.3, 1.6)
+TEMPERATURES = (0.7, 0.8, 1.0, 1.3, 1.6)
 COLUMNS = ("", *SHARES, "held-out compounds found")
 
 

@@ -218,10 +218,13 @@ class Downsampler(nn.Module):
     def _forward(self, grids: Tensor, slopes: list[Tensor] | None = None) -> Tensor:
         x = grids.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         for conv, norm in zip(self.convolutions, self.norms, strict=True):
-            x = norm(conv(x))
-            if slopes is None:
-                x = functional.leaky_relu(x, self.slope)
-            else:
-                slopes.append(torch.where(x > 0, 1.0, self.slope).to(x.dtype))
-                x = x * slopes[-1]
+            x = leaky_relu(norm(conv(x)), self.slope, slopes)
         return self.linear(x.flatten(1))
+
+
+def leaky_relu(x: Tensor, slope: float, slopes: list[Tensor] | None = None) -> Tensor:
+    """LeakyReLU; the slope that each value was taken at is appended to `slopes`, if given."""
+    if slopes is None:
+        return functional.leaky_relu(x, slope)
+    slopes.append(torch.where(x > 0, 1.0, slope).to(x.dtype))
+    return x * slopes[-1]

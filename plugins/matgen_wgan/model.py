@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from matgen_networks.layers import Downsampler, Size, Upsampler
+from matgen_networks.layers import Downsampler, Size, Upsampler, leaky_relu
 from matgen_networks.tables import Network
 
 FIRST_ELEMENTS = 4
@@ -174,25 +174,25 @@ class DenseCritic(nn.Module):
 
     def forward(self, grids: Tensor) -> Tensor:
         """Grids [B, rows, columns] to scores [B, 1]."""
-        x = self.features(grids)
-        for layer in self.layers:
-            x = functional.leaky_relu(layer(x), self.slope)
-        return self.linear(x)
+        return self._forward(grids)
 
     def input_gradient(self, grids: Tensor) -> Tensor:
         """Gradient of the score with respect to `features`, [B, rows * columns + rows + 1].
 
         Written as a forward computation, like `Downsampler.input_gradient`.
         """
-        x, slopes = self.features(grids), []
-        for layer in self.layers:
-            x = layer(x)
-            slopes.append(torch.where(x > 0, 1.0, self.slope).to(x.dtype))
-            x = x * slopes[-1]
-        gradient = self.linear.weight.to(x.dtype)
+        slopes: list[Tensor] = []
+        self._forward(grids, slopes)
+        gradient = self.linear.weight.to(slopes[-1].dtype)
         for layer, slope in zip(reversed(self.layers), reversed(slopes), strict=True):
             gradient = (gradient * slope) @ layer.weight
         return gradient
+
+    def _forward(self, grids: Tensor, slopes: list[Tensor] | None = None) -> Tensor:
+        x = self.features(grids)
+        for layer in self.layers:
+            x = leaky_relu(layer(x), self.slope, slopes)
+        return self.linear(x)
 
 
 Generator = Upsampler | DenseGenerator
