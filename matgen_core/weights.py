@@ -193,8 +193,11 @@ def member(values: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray
     """Which values occur in an ascending array, bool [N]."""
     if not len(ascending):
         return np.zeros(len(values), np.bool_)
-    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[at] == values
+    order = values.argsort()  # ascending values are looked up some four times as fast
+    wanted = values[order]
+    at = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    found = np.empty(len(values), np.bool_)
+    found[order] = ascending[at] == wanted
     return found
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from pymatgen.core import Element
 
 from matgen_core import Compositions
 from matgen_core.elements import ATOMIC_NUMBER, SYMBOLS
+from matgen_kernels import ROWS_PER_THREAD
 from matgen_onehot import OneHotOptions
 from matgen_onehot.encoder import ALPHABET, OneHot
 
@@ -53,6 +54,7 @@ def test_alphabet() -> None:
 # --- the round trip --------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # the first decoding compiles
 @given(st.lists(compositions, max_size=6))
 def test_round_trip(drawn: list[dict[str, int]]) -> None:
     batch = Compositions.from_formulas(map(formula, drawn))
@@ -177,6 +179,7 @@ def test_nan_in_one_sample_leaves_its_neighbours() -> None:
     assert ENCODER.decode(samples).to_formulas() == ["NaCl", "", "MgO"]
 
 
+@settings(deadline=None)  # the first decoding compiles
 @given(arrays(np.float32, (2, 85, 8), elements=st.floats(0, 0.25, width=32), fill=st.just(0)))
 def test_decode_as_defined(samples: np.ndarray) -> None:
     decoded = ENCODER.decode(samples)
@@ -189,6 +192,21 @@ def test_decode_as_defined(samples: np.ndarray) -> None:
         row = Compositions.from_formulas([text])
         got = dict(zip(row.numbers[0].tolist(), row.counts[0].tolist(), strict=True))
         assert got == {ATOMIC_NUMBER[ALPHABET[i]]: n // divisor for i, n in on.items()}
+
+
+def test_rows_keep_their_places_in_threads() -> None:
+    rng = np.random.default_rng(0)
+    elements = rng.permuted(np.tile(np.arange(85), (3 * ROWS_PER_THREAD, 1)), axis=1)[:, :3]
+    samples = np.zeros((len(elements), 85, 8), np.uint8)
+    samples[np.arange(len(elements))[:, None], elements, 0] = 1
+    expected = np.sort(np.array([ATOMIC_NUMBER[s] for s in ALPHABET])[elements], axis=1)
+    assert np.array_equal(ENCODER.decode(samples).numbers[:, :3], expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 85), (3, 85, 4), (85, 8), (3, 118, 8)])
+def test_samples_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="85, 8"):
+        ENCODER.decode(np.ones(shape, np.float32))
 
 
 def test_samples_are_not_changed() -> None:
