@@ -33,7 +33,7 @@ train() { # NAME OPTION...
 [ "$device" = cpu ] || once checked pytest -m cuda
 once training_speed.json timed
 once samples.csv.report.json matgen run -g wgan-oqmd --validators charge,eneg -n "$samples" \
-    --batch-size 32768 --device "$device" -o "$out/samples.csv"
+    --batch-size 32768 --set wgan.batch_size=32768 --device "$device" -o "$out/samples.csv"
 screened=(--screen charge,eneg)
 ours=(--set "wgan.critic=[1024, 1024]" --set wgan.critic_steps=5 --set wgan.lr_generator=3e-4
     --set wgan.lr_critic=3e-4 --set wgan.decay=0.5 --set wgan.averaging=0.998)

@@ -41,7 +41,7 @@ class DiceOptions(Options):
         description="Where codes are sampled: one Gaussian fitted to the training codes, a "
         "mixture of Gaussians, or around training codes, smoothed.",
     )
-    batch_size: int = Field(1024, ge=1, description="Samples computed at once.")
+    batch_size: int = Field(256, ge=1, description="Samples computed at once.")
 
 
 # Supplementary Table 2: the layers of GAN-OQMD, but a first feature map of 5×4. On the short axis

@@ -38,7 +38,7 @@ class ElemNetRecipe(Options):
 class ElemNetOptions(Options):
     """Options of the predictor `elemnet`."""
 
-    batch_size: int = Field(4096, ge=1, description="Compositions computed at once.")
+    batch_size: int = Field(512, ge=1, description="Compositions computed at once.")
 
 
 PRESETS = {

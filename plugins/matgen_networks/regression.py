@@ -48,7 +48,6 @@ def inside(compositions: Compositions) -> NDArray[np.bool_]:
     return inside
 
 
-@torch.inference_mode()
 def predict(
     network: nn.Module, inputs: Inputs, compositions: Compositions, batch_size: int
 ) -> NDArray[np.float64]:
@@ -61,13 +60,16 @@ def predict(
         batch_size: compositions computed at once.
     """
     device = next(network.parameters()).device
-    values = np.empty(len(compositions))
+
+    def of(rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        read = (tensor.to(device) for tensor in inputs(compositions[rows]))
+        return network(*read).flatten().cpu().numpy()
+
     # Compositions of as many elements stand together: a network that pads them pads little.
     order = np.argsort(compositions.n_elements, kind="stable")
-    for start in range(0, len(compositions), batch_size):
-        rows = order[start : start + batch_size]
-        read = (tensor.to(device) for tensor in inputs(compositions[rows]))
-        values[rows] = network(*read).flatten().cpu().numpy()
+    parts = np.split(order, range(batch_size, len(order), batch_size))
+    values = np.empty(len(compositions))
+    values[order] = np.concatenate(devices.infer(of, parts, device))
     return values
 
 

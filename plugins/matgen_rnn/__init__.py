@@ -57,7 +57,7 @@ class RnnOptions(Options):
         description="What logits are divided by. Below 1: likelier compositions, more of them "
         "valid and known; above 1: more of them new.",
     )
-    batch_size: int = Field(4096, ge=1, description="Samples computed at once.")
+    batch_size: int = Field(512, ge=1, description="Samples computed at once.")
 
 
 PRESETS = {

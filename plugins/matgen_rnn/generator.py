@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from matgen_core.errors import WeightsError
 from matgen_core.interfaces import Generator
@@ -55,5 +56,8 @@ def sample(
     random = torch.Generator().manual_seed(seed)
     uniform = torch.rand(n, longest, 2, generator=random)
     device = network.start.device
-    batches = uniform.split(options.batch_size)
-    return np.concatenate([network.write(b.to(device), options.temperature) for b in batches])
+
+    def write(part: Tensor) -> NDArray[np.uint8]:
+        return network.write(part.to(device), options.temperature)
+
+    return np.concatenate(devices.infer(write, uniform.split(options.batch_size), device))

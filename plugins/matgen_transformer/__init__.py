@@ -37,7 +37,7 @@ class TransformerRecipe(Shape):
 class TransformerOptions(Options):
     """Options of the predictor `transformer`."""
 
-    batch_size: int = Field(4096, ge=1, description="Compositions computed at once.")
+    batch_size: int = Field(512, ge=1, description="Compositions computed at once.")
 
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -81,7 +81,7 @@ class WganOptions(Options):
         "numbers of elements of the known compounds, and fewer are different. Of generators of "
         "dense layers only.",
     )
-    batch_size: int = Field(1024, ge=1, description="Samples computed at once.")
+    batch_size: int = Field(512, ge=1, description="Samples computed at once.")
 
 
 PRESETS = {
