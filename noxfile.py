@@ -109,6 +109,7 @@ def bench(session: nox.Session) -> None:
         "sampling.py",
         "recipes.py",
         "training_speed.py",
+        "sampling_speed.py",
         "lithium.py",
         "formation_energy.py",
         "band_gap.py own",

@@ -1,4 +1,4 @@
-"""Peak memory of ``matgen run`` at 200,000 and at 400,000 samples, each in a process of its own.
+"""Peak memory of ``matgen run`` at 200,000 and two million samples, each a process of its own.
 
 python benchmarks/memory.py [--generator wgan-oqmd]
 """
@@ -29,7 +29,7 @@ def main() -> None:
     generator = parser.parse_args().generator
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for n in (200_000, 400_000):
+        for n in (200_000, 2_000_000):
             memory, wall, report = run(generator, n, Path(folder))
             spent = report["seconds"]
             stages = (spent[s] for s in ("generate", "decode", "validate", "compare", "write"))

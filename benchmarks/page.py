@@ -30,6 +30,7 @@ ORDER = (
     "recipes",
     "large",
     "training_speed",
+    "sampling_speed",
     "evaluation",
     "memory",
     "fresh_install",

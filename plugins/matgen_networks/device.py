@@ -43,12 +43,13 @@ def resolve(name: str) -> torch.device:
     return torch.device(name)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is faster than float32 on the device."""
+def has_bfloat16(device: torch.device, *, convolutions: bool = False) -> bool:
+    """Whether bfloat16 arithmetic is faster than float32 on the device: of matrices, or of both."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     # Others compute bfloat16 by converting it back and forth.
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    name = "_is_amx_tile_supported" if convolutions else "_is_avx512_bf16_supported"
+    supported = getattr(torch.cpu, name, None)
     return bool(supported and supported())
 
 
@@ -57,13 +58,12 @@ def in_batches(
 ) -> NDArray[np.float32]:
     """What a network makes of its inputs, float32, on its own device, `size` rows at a time.
 
-    With `bfloat16`, matrices are multiplied in it where that is faster.
+    With `bfloat16`, it multiplies matrices and convolves in that.
     """
     device = next(network.parameters()).device
-    mixed = bfloat16 and has_bfloat16(device)
 
     def of(part: Tensor) -> NDArray[np.float32]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             return network(part.to(device).float()).float().cpu().numpy()
 
     return np.concatenate(infer(of, inputs.split(size), device))

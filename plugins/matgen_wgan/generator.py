@@ -63,8 +63,12 @@ def sample(
     """Draw `n` grids, float32 [n, rows, columns], `batch_size` at a time.
 
     Latent vectors come from the CPU, so that a seed means the same samples on every device, but for
-    rounding: matrices are multiplied in bfloat16 where that is faster.
+    rounding: in bfloat16 where that is faster.
     """
     random = torch.Generator().manual_seed(seed)
     vectors = torch.randn(n, latent, generator=random)
-    return devices.in_batches(network, vectors, batch_size, bfloat16=True)
+    bfloat16 = devices.has_bfloat16(
+        next(network.parameters()).device,
+        convolutions=not isinstance(network, model.DenseGenerator),
+    )
+    return devices.in_batches(network, vectors, batch_size, bfloat16=bfloat16)
