@@ -13,6 +13,9 @@ CONSTRAINTS = ("-c", "constraints.txt")
 MATMINER = ("--no-deps", *CONSTRAINTS, "matminer")
 # The generators that are judged by so many samples.
 TWO_MILLION = (
+    "wgan-icsd-screened",
+    "wgan-mp-screened",
+    "wgan-oqmd-screened",
     "wgan-icsd-novel",
     "wgan-mp-novel",
     "wgan-oqmd-novel",
