@@ -122,8 +122,8 @@ def main() -> None:
         ("hardware", "preset", "", "samples/s", "times as usually written"),
         [row for row in earlier if tuple(row[:2]) not in measured] + rows,
         notes=[
-            "Samples of the critic's steps; the generator's are part of the time. The machine named",
-            "above is the newest rows'. The Xeon has AMX, the EPYC has not.",
+            "Samples of the critic's steps; the generator's are part of the time. The machine",
+            "named above is the newest rows'. The Xeon has AMX, the EPYC has not.",
         ],
     )
 
