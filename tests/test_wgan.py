@@ -21,7 +21,7 @@ from matgen_core import Compositions, discover
 from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import Known, WeightsDir
-from matgen_networks import checkpoint, device
+from matgen_networks import checkpoint
 from matgen_networks.layers import Conv, Downsampler, Size
 from matgen_wgan import PRESETS, model, train
 
@@ -309,34 +309,6 @@ def test_losses_compile_whole_and_in_mixed_precision(preset):
     torch.testing.assert_close(
         compiled(batch[1]), exact.of_generator(batch[1]), rtol=2e-2, atol=2e-2
     )
-
-
-# --- sampling ------------------------------------------------------------------------------------
-
-
-def test_bfloat16_changes_few_samples(monkeypatch):
-    registry = discover()
-    encoder = registry.create("encoder", "onehot")
-    found = []
-    for faster in (False, True):
-        monkeypatch.setattr(device, "has_bfloat16", lambda *_, answer=faster, **__: answer)
-        samples = registry.create("generator", "wgan-mp", device="cpu").sample(2000, 0)
-        found.append(encoder.decode(samples).fingerprints())
-    assert 0.93 < np.mean(found[0] == found[1]) < 1
-
-
-def test_parts_are_inferred_in_order_each_by_one_thread():
-    threads = torch.get_num_threads()
-
-    def work(part):
-        time.sleep(part / 100)  # the first is the last to finish
-        return part, torch.get_num_threads(), torch.is_inference_mode_enabled()
-
-    cpu = torch.device("cpu")
-    assert device.infer(work, (3, 2, 1), cpu) == [(3, 1, True), (2, 1, True), (1, 1, True)]
-    with pytest.raises(ZeroDivisionError):
-        device.infer(lambda part: 1 // part, (1, 0, 1), cpu)
-    assert torch.get_num_threads() == threads
 
 
 # --- training ------------------------------------------------------------------------------------

@@ -56,28 +56,33 @@ def has_bfloat16(device: torch.device, *, convolutions: bool = False) -> bool:
 def in_batches(
     network: nn.Module, inputs: Tensor, size: int, *, bfloat16: bool = False
 ) -> NDArray[np.float32]:
-    """What a network makes of its inputs, float32, on its own device, `size` rows at a time.
-
-    With `bfloat16`, it multiplies matrices and convolves in that.
-    """
+    """What a network makes of its inputs, float32, on its own device, `size` rows at a time."""
     device = next(network.parameters()).device
 
     def of(part: Tensor) -> NDArray[np.float32]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            return network(part.to(device).float()).float().cpu().numpy()
+        return network(part.to(device).float()).float().cpu().numpy()
 
-    return np.concatenate(infer(of, inputs.split(size), device))
+    return np.concatenate(infer(of, inputs.split(size), device, bfloat16=bfloat16))
 
 
-def infer(work: Callable[[P], R], parts: Iterable[P], device: torch.device) -> list[R]:
+def infer(
+    work: Callable[[P], R], parts: Iterable[P], device: torch.device, *, bfloat16: bool = False
+) -> list[R]:
     """What is computed of each part without gradients, in order; on a CPU a part a thread.
 
     PyTorch's own threads share each operation and wait for one another after it. That is hundreds
     of times a part, and where other programs want the cores, most of the time.
+
+    Args:
+        work: computes something of a part on the device.
+        parts: what it is given.
+        device: of the network in it.
+        bfloat16: multiply matrices and convolve in that.
     """
 
     def inferred(part: P) -> R:
-        with torch.inference_mode():
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+        with torch.inference_mode(), autocast:
             return work(part)
 
     if device.type != "cpu":
