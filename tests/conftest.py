@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from matgen_core import Compositions
 from matgen_core.testing import Answer, Cli
@@ -21,6 +22,9 @@ from matgen_core.weights import Known, write_weights
 
 __all__ = ["Answer", "Cli"]  # tests import them from here
 pytest_plugins = ["matgen_core.testing"]
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 POOL = ("NaCl", "Fe2O3", "MgO", "KBr", "LiFePO4", "SiC", "Mg2O2")
 """What the toy generators draw: of these, then a blank grid, a full grid and one of Fe alone."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
@@ -54,7 +54,6 @@ def test_alphabet() -> None:
 # --- the round trip --------------------------------------------------------------------------
 
 
-@settings(deadline=None)  # the first decoding compiles
 @given(st.lists(compositions, max_size=6))
 def test_round_trip(drawn: list[dict[str, int]]) -> None:
     batch = Compositions.from_formulas(map(formula, drawn))
@@ -179,7 +178,6 @@ def test_nan_in_one_sample_leaves_its_neighbours() -> None:
     assert ENCODER.decode(samples).to_formulas() == ["NaCl", "", "MgO"]
 
 
-@settings(deadline=None)  # the first decoding compiles
 @given(arrays(np.float32, (2, 85, 8), elements=st.floats(0, 0.25, width=32), fill=st.just(0)))
 def test_decode_as_defined(samples: np.ndarray) -> None:
     decoded = ENCODER.decode(samples)

@@ -264,7 +264,7 @@ def test_doubling_every_sample_halves_uniqueness(salts: Reference) -> None:
     assert twice.neighbours == once.neighbours
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(["NaCl", "Na2Cl2", "KBr", "CaO", "LiNaO", "Fe", "", "?"]), min_size=1)
 )
@@ -279,7 +279,6 @@ def test_shares_are_shares(formulas: list[str]) -> None:
     assert json.loads(json.dumps(result.to_dict()))["schema"] == evaluation.SCHEMA
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=50), st.integers(0, 2**32))
 def test_random_formulas(sizes: list[int], seed: int) -> None:
     elements = np.array([1, 3, 8, 11, 17, 26, 55, 56, 94], np.uint8)

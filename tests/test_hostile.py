@@ -63,7 +63,7 @@ def damaged(draw: st.DrawFn, name: str) -> bytes:
 def test_the_answer_is_sound_or_a_refusal(name: str, tmp_path: Path) -> None:
     targets.warm(name)
 
-    @settings(max_examples=15, deadline=None, derandomize=True)
+    @settings(max_examples=15, derandomize=True)
     @given(damaged(name) | st.binary(max_size=60))
     def check(data: bytes) -> None:
         targets.run(name, data, tmp_path)

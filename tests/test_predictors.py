@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import BLANK, CARD, FULL, IRON, Answer, Cli, Install
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
@@ -194,7 +194,6 @@ def test_selection(settings: dict[str, Any], expected: list[str], batch_size: in
     assert formulas(batch_size=batch_size, **settings) == expected
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.5, -3.0, np.nan]), max_size=6), min_size=1),
     st.integers(1, 12),

@@ -270,7 +270,7 @@ def test_every_element_at_once():
 formulas = st.dictionaries(
     st.sampled_from(SYMBOLS[1:]), st.integers(1, 12), min_size=1, max_size=10
 )
-relaxed = settings(max_examples=200, deadline=None)
+relaxed = settings(max_examples=200)
 
 
 @relaxed

@@ -88,7 +88,7 @@ def test_screened_compounds_are_in_no_part(install: Install, tmp_path: Path) -> 
     assert job.name == "learner-table-screened"
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)), min_size=1, max_size=60))
 def test_parts_do_not_overlap_and_hang_on_the_formula_alone(
     tmp_path_factory: pytest.TempPathFactory, counts: list[tuple[int, int]]

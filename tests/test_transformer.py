@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Cli
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 from test_regression import counts, tiny_job
@@ -44,7 +44,6 @@ def network() -> model.Network:
 # --- what a composition is -------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(counts)
 def test_inputs_are_elements_and_pymatgens_fractions(batch: list[dict[str, int]]) -> None:
     compositions = written(batch)
@@ -57,7 +56,6 @@ def test_inputs_are_elements_and_pymatgens_fractions(batch: list[dict[str, int]]
         assert of == pytest.approx(theirs, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(counts, st.randoms(use_true_random=False))
 def test_the_order_of_elements_does_not_matter(
     network: model.Network, batch: list[dict[str, int]], random: object
@@ -69,14 +67,12 @@ def test_the_order_of_elements_does_not_matter(
     torch.testing.assert_close(network(elements, fractions), other, **SAME)
 
 
-@settings(deadline=None)
 @given(counts, st.integers(2, 300))
 def test_a_multiple_is_the_same_input(batch: list[dict[str, int]], times: int) -> None:
     once, often = model.inputs(written(batch)), model.inputs(written(batch, times))
     assert all(torch.equal(a, b) for a, b in zip(once, often, strict=True))
 
 
-@settings(deadline=None)
 @given(counts, st.integers(0, 9), st.integers(0, len(ELEMENTS) - 1))
 def test_what_stands_after_the_last_element_does_not_matter(
     network: model.Network, batch: list[dict[str, int]], places: int, element: int
@@ -89,7 +85,6 @@ def test_what_stands_after_the_last_element_does_not_matter(
     torch.testing.assert_close(network(elements, fractions), network(*longer), **SAME)
 
 
-@settings(deadline=None)
 @given(counts)
 def test_a_composition_does_not_depend_on_its_neighbours(
     network: model.Network, batch: list[dict[str, int]]
@@ -162,7 +157,6 @@ def test_the_gradient_reaches_every_parameter() -> None:
 # --- batches ---------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 99)
 )

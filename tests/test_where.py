@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matgen_core.errors import WhereError
@@ -147,7 +147,6 @@ EXPRESSION = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(EXPRESSION)
 def test_any_expression_means_what_it_means_in_python(pair: tuple[str, str]) -> None:
     ours, python = pair
@@ -255,7 +254,6 @@ def test_a_chain_as_long_as_allowed() -> None:
     assert passing(text) == []
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_understood_or_refused(text: str) -> None:
     with suppress(WhereError):
