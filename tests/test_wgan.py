@@ -244,6 +244,16 @@ def test_exact_samples_have_the_number_drawn_of_the_elements_that_weigh_most():
     np.testing.assert_array_equal(exact[chosen].argmax(dim=1), shared[chosen].argmax(dim=1))
 
 
+def test_of_equal_elements_no_more_than_drawn_are_set():
+    generator, vectors = dense_generator(), torch.randn(500, 16)
+    with torch.no_grad():
+        numbers = generator(vectors).sum(dim=(1, 2)).round()
+        generator.linear.weight.zero_()
+        generator.linear.bias.zero_()
+        generator.exact = True
+        torch.testing.assert_close(generator(vectors).sum(dim=(1, 2)), numbers)
+
+
 def test_dense_generator_draws_the_same_numbers_from_stored_weights():
     """Half precision moves the bounds a little, and leaves none out."""
     generator, vectors = dense_generator(), torch.randn(20_000, 16)

@@ -111,9 +111,10 @@ class DenseGenerator(nn.Module):
         logits = self.linear(x).float().unflatten(1, self.grid)
         beyond_first, scores = more.sum(dim=1).long(), logits.logsumexp(dim=2)
         if self.exact:
-            last = scores.sort(dim=1, descending=True).values.gather(1, beyond_first.unsqueeze(1))
+            # Not by comparing scores, which may be equal.
+            rank = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
             whole = functional.one_hot(logits.argmax(dim=2), self.grid.columns)
-            return ((scores >= last).unsqueeze(2) * whole).float()
+            return ((rank <= beyond_first.unsqueeze(1)).unsqueeze(2) * whole).float()
         counts = (logits - scores.unsqueeze(2)).exp()  # a softmax
         return summing_to(1 + beyond_first, scores).unsqueeze(2) * counts
 
