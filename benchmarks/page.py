@@ -70,10 +70,11 @@ What falls short of the paper, and what does not, as of now:
   above it, and so are the `novel` ones; two of the recurrent ones are above the 91.2 % of the best
   transformer, and at temperature 0.7 above its 97.6 % of neutral samples as well
   ([below](#temperatures-to-draw-samples-at-20000-samples-each));
-- novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-screened` is above it as well, and
-  so are the `novel` networks of ICSD and MP and `rnn-oqmd-novel`. Known compounds are a larger
-  share of what the others generate, and of what the recurrent ones do of OQMD above all. All
-  `novel` networks have learned from their own valid samples, which is to be told the rules;
+- novelty, 92.5 % of 2 million samples in the paper: `wgan-icsd-screened` and `wgan-mp-screened` are
+  above it as well, and so are the `novel` networks of ICSD and MP and `rnn-oqmd-novel`. Known
+  compounds are a larger share of what the others generate, and of what the recurrent ones do of
+  OQMD above all. All `novel` networks have learned from their own valid samples, which is to be
+  told the rules;
 - likeness: the elements of the WGANs' samples, and their counts, are further from those of the
   known compounds than `rnn`'s are (the distances below);
 - number of elements: `wgan` and `dice` generate far too few ternaries and too many compounds of

@@ -10,7 +10,7 @@ from matgen_kernels import compiled, in_threads
 from matgen_onehot.encoder import ATOMIC_NUMBERS, MAX_COUNT, MAX_ELEMENTS, MIN_ELEMENTS
 
 
-def decode(cells: NDArray[np.float32], threshold: np.float32) -> Compositions:
+def decode(cells: NDArray[np.float32 | np.uint8], threshold: np.float32) -> Compositions:
     """Elements and counts of samples [N, 85, 8], before they are reduced."""
     decoded = Compositions.empty(len(cells), MAX_ELEMENTS)
 
@@ -23,7 +23,7 @@ def decode(cells: NDArray[np.float32], threshold: np.float32) -> Compositions:
 
 @compiled
 def _decode(
-    cells: NDArray[np.float32],
+    cells: NDArray[np.float32 | np.uint8],
     threshold: np.float32,
     numbers: NDArray[np.uint8],
     counts: NDArray[np.uint16],

@@ -73,5 +73,6 @@ class OneHot(Encoder):
             raise ValueError(f"samples must be [N, 85, 8], not {list(samples.shape)}")
         from matgen_onehot.decoding import decode  # numba, which nobody else here needs
 
-        cells = np.ascontiguousarray(samples, np.float32)
+        precise = samples.dtype in (np.float32, np.uint8)
+        cells = np.ascontiguousarray(samples, samples.dtype if precise else np.float32)
         return decode(cells, np.float32(self.options.threshold)).reduced()
