@@ -47,3 +47,15 @@ def test_bfloat16_changes_few_samples(name: str, monkeypatch: pytest.MonkeyPatch
         samples = registry.create("generator", name, device="cpu").sample(2000, 0)
         found.append(encoder.decode(samples).fingerprints())
     assert 0.9 < np.mean(found[0] == found[1]) < 1
+
+
+def test_threads_change_no_sample() -> None:
+    generator = discover().create("generator", "wgan-mp", device="cpu")
+    threads, drawn = torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            drawn.append(generator.sample(2000, 0))
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*drawn)
