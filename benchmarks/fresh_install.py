@@ -50,6 +50,7 @@ def main() -> None:
     rows, printed = [], ""
     for line in commands()[: 1 if skip else 2]:
         with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)  # a test lets another user run what is installed here
             # A copy of what is under version control, so that nothing built before can help.
             source = Path(folder, "matgen")
             subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
