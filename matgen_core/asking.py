@@ -58,10 +58,11 @@ def is_fault(error: BaseException) -> bool:
 
     A formula that cannot be read is a message where the user wrote it; those of users go
     through `Compositions.parse`, which raises nothing, so one that is raised is the plugin's.
+    `GeneratorExit` comes of Ctrl-C too, where a plugin was about to be asked.
     """
     if isinstance(error, InvalidFormula):
         return True
-    return not isinstance(error, MatgenError | KeyboardInterrupt)
+    return not isinstance(error, MatgenError | KeyboardInterrupt | GeneratorExit)
 
 
 @contextmanager

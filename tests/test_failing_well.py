@@ -18,6 +18,7 @@ import pytest
 from conftest import Cli
 
 from matgen_core import Registry, __version__, discover, doctor
+from matgen_core.asking import guarded
 from matgen_core.cache import cache_root
 from matgen_core.errors import PluginError
 from matgen_core.pipeline import Pipeline, RunFailed
@@ -964,6 +965,12 @@ def test_ctrl_c_in_a_plugin_is_the_users() -> None:
     with pytest.raises(KeyboardInterrupt):
         registry.load(Plugin("a", "a", "1"), interrupted)
     assert not registry.broken
+
+
+def test_ctrl_c_before_a_plugin_is_asked_is_no_fault_of_it() -> None:
+    guard = guarded("a plugin")
+    guard.__enter__()
+    guard.gen.close()  # as when the interrupt comes before the block within
 
 
 # --- plugins that are a nuisance ---------------------------------------------------------------
