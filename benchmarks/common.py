@@ -32,6 +32,11 @@ def peak(command: Sequence[str]) -> tuple[int, float]:
     return usage.ru_maxrss // 1024, time.perf_counter() - began
 
 
+def read(name: str) -> Any:
+    """What ``results/NAME.json`` holds."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def write(
     name: str,
     title: str,

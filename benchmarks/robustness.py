@@ -5,21 +5,16 @@ python benchmarks/robustness.py    after `nox -s fuzz` and `nox -s kill`, whose 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-from common import RESULTS, write
+from common import read, write
 
 ROOT = Path(__file__).parents[1]
 N_OF_FUZZ = ("inputs", "crashes")
 sys.path.insert(0, str(ROOT / "tests"))
 import pages  # noqa: E402
-
-
-def counted(name: str) -> dict[str, dict[str, int]]:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def collected(file: str, test: str) -> int:
@@ -30,7 +25,7 @@ def collected(file: str, test: str) -> int:
 
 
 def main() -> None:
-    fuzz, kills = counted("fuzz"), counted("kills")
+    fuzz, kills = read("fuzz"), read("kills")
     modes = collected("test_failing_well.py", "test_failure_mode")
     blocks = sum(n for what, n in pages.counts().items() if what.endswith(" run"))
     rows = [

@@ -9,10 +9,9 @@ of networks without other seeds there stay as they are: all trainings take a cor
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from common import RESULTS, write
+from common import read, write
 
 from matgen_core import discover
 from matgen_core.weights import WeightsDir
@@ -25,8 +24,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     registry = discover()
-    earlier = json.loads((RESULTS / "seeds.json").read_text(encoding="utf-8"))["rows"]
-    rows = {row[0]: row for row in earlier}
+    rows = {row[0]: row for row in read("seeds")["rows"]}
     for entry in registry.entries("weights"):
         others = sorted(folder.glob(f"{entry.item.name}-[0-9]"))
         cards = [registry.weights(entry.item.name).card, *(WeightsDir(o).card for o in others)]

@@ -9,7 +9,6 @@ other hardware, and of other presets, stay as they are.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import RESULTS, write
+from common import read, write
 from torch import Tensor
 
 from matgen_networks import device as devices
@@ -115,7 +114,7 @@ def main() -> None:
     device = devices.resolve(arguments.device)
     rows = [row for preset in arguments.presets for row in timed(preset, device)]
     measured = {tuple(row[:2]) for row in rows}
-    earlier = json.loads((RESULTS / "training_speed.json").read_text(encoding="utf-8"))["rows"]
+    earlier = read("training_speed")["rows"]
     write(
         "training_speed",
         "Training the WGAN",
