@@ -19,6 +19,7 @@ from matgen_core import Compositions, Dataset, Encoder, Options, Validator, disc
 from matgen_core.errors import InvalidOption, WeightsError
 from matgen_core.training import GeneratorJob, prepare
 from matgen_core.weights import WeightsDir, write_weights
+from matgen_networks import device as devices
 from matgen_onehot.encoder import ALPHABET
 from matgen_rnn import train
 from matgen_rnn.model import NOTHING, Shape, Writer, sequences
@@ -304,11 +305,14 @@ def test_another_encoder_is_refused(salts: Path, tmp_path: Path) -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_samples_on_cuda_are_those_of_the_cpu(salts: Path, tmp_path: Path) -> None:
+def test_samples_on_cuda_are_those_of_the_cpu(
+    salts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = tiny_job(salts, tmp_path / "out", epochs=30, recipe=ROUNDS | {"drawn": 2000})
     replace(job, device="cuda").run()
+    monkeypatch.setattr(devices, "has_bfloat16", lambda *_: False)  # compared in float32
     on_cpu, on_gpu = (
         discover().create("generator", str(tmp_path / "out"), device=device).sample(500, 0)
         for device in ("cpu", "cuda")
     )
-    assert (on_cpu == on_gpu).all(axis=(1, 2)).mean() > 0.9  # but where rounding tips a choice
+    assert (on_cpu == on_gpu).all(axis=(1, 2)).mean() > 0.99  # but where rounding tips a choice
