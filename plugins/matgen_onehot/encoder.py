@@ -71,8 +71,9 @@ class OneHot(Encoder):
         """
         if samples.shape[1:] != self.shape:
             raise ValueError(f"samples must be [N, 85, 8], not {list(samples.shape)}")
-        from matgen_onehot.decoding import decode  # numba, which nobody else here needs
+        # Compiled, which takes long to import: who wants the alphabet alone does without.
+        from matgen_onehot.decoding import decode
 
-        precise = samples.dtype in (np.float32, np.uint8)
-        cells = np.ascontiguousarray(samples, samples.dtype if precise else np.float32)
+        dtype = np.uint8 if samples.dtype == np.uint8 else np.float32  # compiled for these two
+        cells = np.ascontiguousarray(samples, dtype)
         return decode(cells, np.float32(self.options.threshold)).reduced()
